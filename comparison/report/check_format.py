@@ -1,4 +1,4 @@
-"""A check as text: its name, and its figures in their unit."""
+"""A check as text: its title, and its figures in their unit."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,42 +14,43 @@ from flags.gate.number_format import extra_digits, level
 from flags.gate.verdict import BY_GRAVITY, Check, Outcome
 
 SIGNS: Final = {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.INCONCLUSIVE: "?"}
-"""So that no outcome is told by its colour alone."""
+"""Signs beside the colours of outcomes, since not every reader can tell the colours apart."""
 
-USUAL_LEVEL: Final = 0.95
-"""Of an interval that names none."""
+DEFAULT_LEVEL: Final = 0.95
+"""The confidence level of an interval that is shown without a level."""
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenCheck:
-    """Hold the words of a check's cells; what is not known is a dash."""
+    """The texts of a check's table cells; an unknown value is a dash."""
 
     title: str
     about: str
-    """Output and segment, or an alarm's name; empty for a check of the whole service."""
+    """Output, segment and name of an outcome or alarm; empty for a check of the whole service."""
     outcome: str
     sign: str
     figure: str
     interval: str
     advance: str
-    """The limit to go on."""
+    """The limit to advance."""
     rollback: str
+    """The limit to roll back."""
     n: str
     reason: str
-    needless: bool
-    """Whether going on does not depend on it."""
+    is_optional: bool
+    """Whether the verdict can be ADVANCE without it."""
     pass_note: str
-    """Why it passes, where that is not by its limit: a latency may be fast enough by itself."""
+    """The reason if it passes without its limit: a latency may be fast enough by itself."""
 
 
 def write_check(check: Check, judgement: Judgement, evidence: Evidence) -> WrittenCheck:
-    """Return the cells of a check, with the output's name where there are several."""
+    """Return the cells of a check; the output is named if there are several."""
     window, named = evidence.window, evidence.compared > 1
     age = window.until - window.begun
     limits = check_limits(check, judgement.playbook, judgement.step, age)
-    write = _apart(check, limits)
-    known = check.low is not None or check.high is not None
-    advance, rollback = ("-" if each is None else each.written(write) for each in limits)
+    write = _precise(check, limits)
+    has_interval = check.low is not None or check.high is not None
+    advance, rollback = ("-" if each is None else each.text(write) for each in limits)
     about = (check.output if named else None, check.segment, check.subject)
     return WrittenCheck(
         title=title(check.name),
@@ -57,33 +58,33 @@ def write_check(check: Check, judgement: Judgement, evidence: Evidence) -> Writt
         outcome=check.outcome.upper(),
         sign=SIGNS[check.outcome],
         figure=write(check.figure),
-        interval=_interval(check, write) if known else "-",
+        interval=_interval(check, write) if has_interval else "-",
         advance=advance,
         rollback=rollback,
         n=f"{check.n:,}",
         reason=check.reason,
-        needless=not check.required,
+        is_optional=not check.required,
         pass_note=" (fast enough)" if _is_fast_enough(check) else "",
     )
 
 
-def _apart(check: Check, limits: Iterable[Limit | None]) -> Write:
-    """Return how to write a check so that one sees on which side of its limits it is."""
+def _precise(check: Check, limits: Iterable[Limit | None]) -> Write:
+    """Return a writer with enough digits to show on which side of its limits a check is."""
     write, bounds = check_row(check.name).write, [each.bounds for each in limits if each]
     more = extra_digits(write, (check.figure, check.low, check.high), chain(*bounds))
     return lambda value, _more=0, /: write(value, more)
 
 
 def _interval(check: Check, write: Write) -> str:
-    """Write the bounds, and the level where it is another one than that of all others."""
+    """Write the bounds of the interval, and its level if that is not DEFAULT_LEVEL."""
     bounds = between(write(check.low), write(check.high))
-    if check.confidence is None or check.confidence == USUAL_LEVEL:
+    if check.confidence is None or check.confidence == DEFAULT_LEVEL:
         return bounds
     return f"{bounds} ({level(check.confidence)})"
 
 
 def _is_fast_enough(check: Check) -> bool:
-    """Say whether a latency passes by `fast_enough`: then no ratio has been decided."""
+    """Say whether a latency passes by `fast_enough`, without a decision on its ratio."""
     return (
         check.name.startswith("latency_")
         and check.outcome is Outcome.PASS
@@ -93,7 +94,7 @@ def _is_fast_enough(check: Check) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeCount:
-    """Count the checks of one outcome."""
+    """The number of checks with one outcome."""
 
     outcome: str
     sign: str
@@ -101,7 +102,7 @@ class OutcomeCount:
 
 
 def count_outcomes(checks: Sequence[Check]) -> tuple[OutcomeCount, ...]:
-    """Count the checks by outcome, the gravest first; outcomes that nobody has are left out."""
+    """Count the checks by outcome, the gravest first; outcomes without checks are left out."""
     outcomes = [check.outcome for check in checks]
     return tuple(
         OutcomeCount(each.upper(), SIGNS[each], outcomes.count(each))
@@ -111,7 +112,10 @@ def count_outcomes(checks: Sequence[Check]) -> tuple[OutcomeCount, ...]:
 
 
 def gravest_first(checks: Iterable[Check]) -> list[Check]:
-    """Put what failed before what is not known yet, and that before what passed."""
+    """Sort checks by outcome: failed, then inconclusive, then passed.
+
+    Among equal outcomes, required checks come first, then those beyond their limit.
+    """
     return sorted(
         checks,
         key=lambda check: (BY_GRAVITY.index(check.outcome), not check.required, not check.beyond),
@@ -119,5 +123,5 @@ def gravest_first(checks: Iterable[Check]) -> list[Check]:
 
 
 def title(name: str) -> str:
-    """Return the name of a check in words: `alarm_ratio` is `alarm ratio`."""
+    """Return the title of a check: `alarm ratio` for `alarm_ratio`."""
     return check_row(name).title or name.replace("_", " ")

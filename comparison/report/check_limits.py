@@ -1,4 +1,4 @@
-"""The limits that a check is held against: to go on, and to roll back."""
+"""The limits of a check: the one to advance, and the one to roll back."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,30 +16,30 @@ _DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Hold one limit; `both_ways` says that a ratio may not be below its inverse either."""
+    """A limit; with `both_ways`, that of a ratio, which must not be below its inverse either."""
 
     value: float
     both_ways: bool = False
 
     @property
     def bounds(self) -> tuple[float, ...]:
-        """Return the value, or both ends of the range that it stands for."""
+        """Return the value, or, with `both_ways`, both ends of the allowed range, lowest first."""
         if self.both_ways and self.value:
             return tuple(sorted((self.value, 1 / self.value)))
         return (self.value,)
 
-    def written(self, write: Write) -> str:
-        """Return it as text, a range where it bounds from both sides."""
+    def text(self, write: Write) -> str:
+        """Return the limit as text; with `both_ways`, as a range."""
         return " to ".join(map(write, self.bounds))
 
 
 def check_limits(
     check: Check, playbook: Playbook, step: Step, age: timedelta
 ) -> tuple[Limit | None, Limit | None]:
-    """Return the limits to go on and to roll back, None where there is none.
+    """Return the limits to advance and to roll back, None where there is none.
 
-    `age` is that of the evidence: some limits that roll back hold at once, others from a day or a
-    week on.
+    `age` is the age of the evidence: some rollback limits are in force at once, others only after a
+    day or a week.
     """
     if check.name in {"outcome_ratio", "outcome_ratio_all"}:
         plan = playbook.outcomes.get(check.subject or "", OutcomePlan())
@@ -54,15 +54,16 @@ def check_limits(
         gate = playbook.gate_of(step, output=check.output, segment=segment)
         sign = -1 if row.is_loss else 1
         advance = sign * float(getattr(gate.advance, check.name))
-        rollback = sign * gate.rollback.limit(_in_force(check.name, age))
+        rollback = sign * gate.rollback.limit(_rollback_limit(check.name, age))
         if check.outcome is Outcome.FAIL and check.rolls_back and check.limit is not None:
-            rollback = check.limit  # the one that decided
+            rollback = check.limit  # the limit by which the gate decided
         return Limit(advance, row.both_ways), Limit(rollback, row.both_ways)
     limit = None if check.limit is None else Limit(check.limit, row.both_ways)
     return (None, limit) if check.name in RollbackLimits.model_fields else (limit, None)
 
 
-def _in_force(name: str, age: timedelta) -> str:
+def _rollback_limit(name: str, age: timedelta) -> str:
+    """Return the name of the rollback limit that is in force at this age of the evidence."""
     row = check_row(name)
     if age < _DAY:
         return row.before_a_day or name

@@ -1,4 +1,4 @@
-"""The checks by name: in which unit each is written, its title, and which way its limits hold."""
+"""The checks by name: the unit and title of each, and how its limits apply."""
 
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -7,10 +7,10 @@ from comparison.evidence.number_format import number, percent, points, ratio, si
 
 
 class Write(Protocol):
-    """A way to write a figure, or that it is not known."""
+    """A function that writes a figure; None, for an unknown figure, as a dash."""
 
     def __call__(self, value: float | None, more: int = 0, /) -> str:
-        """Return it as text, with some digits more than usual if it can have them."""
+        """Return the figure as text, with `more` digits than usual if its unit has decimals."""
 
 
 def _count(value: float | None, _more: int = 0, /) -> str:
@@ -37,23 +37,23 @@ def _relative(value: float | None, more: int = 0, /) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CheckRow:
-    """Say how the figures of a check are written."""
+    """The unit, title and kind of limits of a check."""
 
     write: Write
     title: str | None = None
-    """Where the name, which is a key of the playbook, does not say what the figure is."""
+    """None if the name of the check, which is a key of the playbook, describes its figure."""
     both_ways: bool = False
-    """Whether the limit x of a ratio holds for 1/x too."""
+    """Whether a ratio's limit x applies to 1/x too."""
     is_loss: bool = False
-    """Whether the figure is the candidate's less the primary's, so that a loss is below 0."""
+    """Whether the figure is candidate minus primary, so that a loss is below 0."""
     before_a_day: str | None = None
     """The rollback limit in force until the evidence is a day old."""
     before_a_week: str | None = None
-    """The same, until it is a week old."""
+    """The rollback limit in force from then until the evidence is a week old."""
 
 
 def check_row(name: str) -> CheckRow:
-    """Return the row of a check; figures of one that has none are plain numbers."""
+    """Return the row of a check; for a check that is not in CHECKS, figures are plain numbers."""
     return CHECKS.get(name, CheckRow(number))
 
 

@@ -1,4 +1,4 @@
-"""Compare both sides from Python: one call, one object, which the commands print too."""
+"""The Python interface: `compare` returns a Comparison, which the commands print too."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,29 +40,29 @@ def compare(
     until: datetime | str | None = None,
     readings: "Sequence[AlarmReading]" = (),
 ) -> "Comparison":
-    """Compare both sides over the pairs at a place, and judge them by a playbook if one is given.
+    """Compare both sides by the pairs at a place, and judge them if a playbook is given.
 
     Args:
         place: A folder of pair files, one such file, or a folder that `compact` wrote, which may be
             in an object store (`s3://bucket/prefix`, `gs://`, `az://`); or the URL of an engine's
             table, e.g. `clickhouse://host/db?table=otel_traces`.
-        playbook: Its file, or a Playbook. Without one there are figures and no verdict.
+        playbook: The playbook's file, or a Playbook. Without it there are figures and no verdict.
         labels: CSV or Parquet with request_id and label, or a folder of them, also in an object
-            store; or the URL of an engine's table; or a DataFrame of pandas or Polars, or a table
-            of Arrow; or LabelFiles, which say what words in one of these stand for.
-        outcomes: The same of what happened downstream.
-        preferences: The same of what `bentoml migration judge` wrote.
-        reference: What `bentoml models get TAG --output json` printed, for the drift of features.
-        flag: Key of the flag; needed where the place has several and no playbook is given.
-        step: The step to judge, a rollout or a stage; None: that of the newest pairs.
-        since: Pairs accepted before are left out, a time or its ISO 8601 text, UTC without an
-            offset; None: from the beginning of the step on.
-        until: Pairs accepted from then on are left out, likewise; None: now.
-        readings: Of the playbook's operational alarms; without any, those checks hold.
+            store; or the URL of an engine's table; or a DataFrame of pandas or Polars, or an Arrow
+            table; or LabelFiles, which map words in one of these to labels.
+        outcomes: What happened downstream, in one of the same forms.
+        preferences: The table that `bentoml migration judge` wrote, in one of the same forms.
+        reference: The output of `bentoml models get TAG --output json`, for the drift of features.
+        flag: Key of the flag; needed if the place has several and no playbook is given.
+        step: The step to judge, a rollout or a stage; None: the step of the newest pairs.
+        since: Earlier pairs are left out. A time or its ISO 8601 text, UTC without an offset; None:
+            the beginning of the step.
+        until: Pairs from this time on are left out. Given like `since`; None: now.
+        readings: Readings of the playbook's operational alarms; without them those checks hold.
 
     Raises:
-        ComparisonError: What is given cannot be read, or has nothing to compare.
-        FlagsError: The playbook is not one, or is that of another flag.
+        ComparisonError: An input cannot be read, or has nothing to compare.
+        FlagsError: The playbook is not valid, or belongs to another flag.
     """
     from comparison.engines.connections import engine_errors
     from comparison.judgement.additions import Additions
@@ -75,7 +75,7 @@ def compare(
     plan = read_playbook(Path(playbook)) if isinstance(playbook, str | Path) else playbook
     judgement, begin, end = None, moment(since), moment(until)
     with engine_errors(place):
-        found = FlagPairs.at(place, flag or (plan.flag if plan else None))
+        pairs = FlagPairs.at(place, flag or (plan.flag if plan else None))
         now = datetime.now(UTC)
         additions = Additions.read(
             labels,
@@ -85,15 +85,15 @@ def compare(
         )
         if plan is None:
             window = TimeWindow(
-                begin, end or found.with_possible_times(now).run().until, drawn_since=begin
+                begin, end or pairs.with_possible_times(now).run().until, drawn_since=begin
             )
             with progress_bar("counting pairs"):
-                evidence = take_evidence(found, now=now, window=window, additions=additions)
+                evidence = take_evidence(pairs, now=now, window=window, additions=additions)
         else:
             window = TimeWindow(begin, end, drawn_since=begin)
             with progress_bar("counting pairs"):
                 evidence, judgement = judge(
-                    found,
+                    pairs,
                     plan,
                     now=now,
                     step=step,
@@ -101,13 +101,13 @@ def compare(
                     additions=additions,
                     readings=readings,
                 )
-    judged = additions.preferences if plan else None
-    return Comparison(evidence, judgement, examples_at(place, found.flag, judged))
+    preferences_used = additions.preferences if plan else None
+    return Comparison(evidence, judgement, examples_at(place, pairs.flag, preferences_used))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Hold the evidence of pairs, and what a playbook says of it; a notebook shows the verdict."""
+    """The evidence of pairs, and its judgement by a playbook; a notebook displays the verdict."""
 
     evidence: "Evidence"
     judgement: "Judgement | None" = None
@@ -138,40 +138,41 @@ class Comparison:
 
     @cached_property
     def alarms(self) -> pd.DataFrame:
-        """Return a row per output, and per value of its segments (else both are missing).
+        """Return a row per output, and per value of its segments.
 
-        Columns: output, segment, value, pairs, both, primary_only, candidate_only, neither,
-        primary_rate, candidate_rate (shares), ratio (candidate's rate by the primary's).
+        Columns: output, segment, value (both missing in the row of all pairs), pairs, both,
+        primary_only, candidate_only, neither, primary_rate, candidate_rate (shares), ratio
+        (candidate's rate divided by the primary's).
         """
         return frames.alarms_frame(self.evidence)
 
     @cached_property
     def quality(self) -> pd.DataFrame:
-        """Return a row per output and side of the pairs whose label counts.
+        """Return a row per output and side, over the pairs whose label counts.
 
         Columns: output, side, labelled, positives, average_precision, brier, precision, recall,
-        precision_at_volume, recall_at_volume (at the primary's number of alarms), and those of
-        outputs of other kinds, such as mean_absolute_error, accuracy or ndcg; NaN where a figure is
+        precision_at_volume, recall_at_volume (at the primary's number of alarms), and columns for
+        outputs of other kinds, such as mean_absolute_error, accuracy or ndcg; NaN if a figure is
         not known.
         """
         return frames.quality_frame(self.evidence)
 
     @cached_property
     def answers(self) -> pd.DataFrame:
-        """Return a row per output that is no score: a number, a class, a ranking or a text.
+        """Return a row per output that is not a score: a number, class, ranking or text.
 
-        Columns: output, kind, paired, labelled, units (0: none is named), and what its kind
-        compares without labels, such as bias, agreement or overlap.
+        Columns: output, kind, paired, labelled, units (0: no units are recorded), and the figures
+        of its kind that need no labels, such as bias, agreement or overlap.
         """
         return frames.answers_frame(self.evidence)
 
     @cached_property
     def flips(self) -> pd.DataFrame:
-        """Return pairs whose sides disagree about an alarm, at most 50 a direction and output.
+        """Return pairs whose sides disagree about an alarm, at most 50 per direction and output.
 
-        Those with the largest difference of scores come first. Columns: output, request_id, time
-        (UTC), primary, candidate (scores), label (boolean, NA: not known), is_new (whether the
-        candidate alone raises the alarm).
+        Pairs with the largest difference of scores come first. Columns: output, request_id, time
+        (UTC), primary, candidate (scores), label (boolean, NA: not known), is_new (True if only the
+        candidate raises the alarm).
         """
         return frames.flips_frame(self.evidence)
 
@@ -179,37 +180,37 @@ class Comparison:
     def plot(self) -> "Charts":
         """Return the charts of the page: `.plot.alarm_rates()` and so on.
 
-        A chart raises ChartMissingError where there is nothing to draw, or several outputs and
-        none named.
+        A chart raises ChartMissingError if there is nothing to draw, or if there are several
+        outputs and none is named.
         """
         from comparison.report.html.output_charts import Charts
 
         return Charts(self.evidence, self.judgement)
 
     def to_html(self) -> str:
-        """Return the whole page as HTML: nothing is loaded from elsewhere."""
+        """Return the whole page as self-contained HTML."""
         from comparison.report.html.page import render
 
         return render(self.evidence, self.judgement, self.examples)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `--json` writes: the verdict document, or the evidence without a playbook.
+        """Return the content of `--json`: the verdict document, or without a playbook the evidence.
 
-        Keys are those of the reference of the verdict; shares lie in 0 to 1, times are seconds or
-        ISO 8601, and what is not finite is None.
+        The reference of the verdict lists the keys. Shares are from 0 to 1, durations are seconds,
+        times are ISO 8601, and numbers that are not finite are None.
         """
         if self.judgement is None:
             return {"evidence": as_plain(self.evidence)}
         from comparison.report.verdict_document import VerdictDocument
 
-        found: dict[str, Any] = as_plain(VerdictDocument.of(self.evidence, self.judgement))
-        return found
+        document: dict[str, Any] = as_plain(VerdictDocument.of(self.evidence, self.judgement))
+        return document
 
     def __repr__(self) -> str:
         """Return the verdict in one line."""
         window = self.evidence.window
-        said = self.verdict.decision if self.verdict else "no playbook, no verdict"
-        return f"<Comparison of {window.flag} at {window.rollout:g} %: {said}>"
+        decision = self.verdict.decision if self.verdict else "no playbook, no verdict"
+        return f"<Comparison of {window.flag} at {window.rollout:g} %: {decision}>"
 
     def _repr_html_(self) -> str:
         from comparison.report.html.notebook import summary_html

@@ -9,7 +9,7 @@ _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 
 def forecast(following: NextStep, now: datetime) -> str:
-    """Say what the next step is, and when it is expected."""
+    """Name the next step, and the time at which it is expected."""
     approval = ", with approval" if following.approval else ""
     step = f"{following.name}{approval}"
     if following.expected is not None:
@@ -21,7 +21,7 @@ def forecast(following: NextStep, now: datetime) -> str:
 
 
 def about(seconds: float) -> str:
-    """Write a span of time as one says it: `about 3 days`."""
+    """Write a rounded duration: `about 3 days`."""
     for size, unit in _UNITS:
         if seconds >= 1.5 * size or (seconds >= size and unit != "minute"):
             return f"about {plural(round(seconds / size), unit)}"

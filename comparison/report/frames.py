@@ -1,4 +1,4 @@
-"""The figures of a comparison as DataFrames; each column has its type, without rows too."""
+"""The figures of a comparison as DataFrames, whose columns have the same types without rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -9,7 +9,7 @@ import pandas as pd
 from flags.gate.evidence import Count, Evidence, Paired
 from flags.gate.verdict import Verdict
 
-_TEXT, _NUMBER, _COUNT, _SURE, _TRUTH = "string", "float64", "int64", "bool", "boolean"
+_TEXT, _NUMBER, _COUNT, _BOOL, _OPTIONAL_BOOL = "string", "float64", "int64", "bool", "boolean"
 
 _CHECKS: Final = {
     "name": _TEXT,
@@ -22,8 +22,8 @@ _CHECKS: Final = {
     "limit": _NUMBER,
     "n": _COUNT,
     "confidence": _NUMBER,
-    "required": _SURE,
-    "rolls_back": _SURE,
+    "required": _BOOL,
+    "rolls_back": _BOOL,
     "reason": _TEXT,
 }
 _ALARMS: Final = {
@@ -62,8 +62,8 @@ _FLIPS: Final = {
     "time": "datetime64[us, UTC]",
     "primary": _NUMBER,
     "candidate": _NUMBER,
-    "label": _TRUTH,
-    "is_new": _SURE,
+    "label": _OPTIONAL_BOOL,
+    "is_new": _BOOL,
 }
 
 
@@ -80,8 +80,8 @@ def alarms_frame(evidence: Evidence) -> pd.DataFrame:
         if output.alarms:
             rows.append({"output": output.name, **_cells(output.alarms)})
         for each in output.segments:
-            whose = {"output": output.name, "segment": each.segment, "value": each.value}
-            rows.append({**whose, **_cells(each.alarms)})
+            segment = {"output": output.name, "segment": each.segment, "value": each.value}
+            rows.append({**segment, **_cells(each.alarms)})
     return _frame(rows, _ALARMS)
 
 
@@ -97,36 +97,36 @@ def quality_frame(evidence: Evidence) -> pd.DataFrame:
     """Return a row per output and side; outputs of other kinds add columns of their own."""
     rows: list[dict[str, Any]] = []
     for output in evidence.outputs:
-        if (found := output.quality) is None:
+        if (quality := output.quality) is None:
             continue
-        counted = {"labelled": found.labelled, "positives": found.positives}
-        for side, figures in (("primary", found.primary), ("candidate", found.candidate)):
-            known = _figures(figures)
-            kept = {name: known[name] for name in _QUALITY if name in known}
-            rows.append({"output": output.name, "side": side, **counted, **kept})
+        counts = {"labelled": quality.labelled, "positives": quality.positives}
+        for side, side_quality in (("primary", quality.primary), ("candidate", quality.candidate)):
+            every = _figures(side_quality)
+            shown = {name: every[name] for name in _QUALITY if name in every}
+            rows.append({"output": output.name, "side": side, **counts, **shown})
     for each in evidence.answers:
         for side in ("primary", "candidate"):
-            if (right := getattr(each, side, None)) is not None:
-                whose = {"output": each.name, "side": side, "labelled": each.labelled}
-                rows.append({**whose, **_figures(right)})
+            if (of_side := getattr(each, side, None)) is not None:
+                row = {"output": each.name, "side": side, "labelled": each.labelled}
+                rows.append({**row, **_figures(of_side)})
     return _frame(rows, _QUALITY)
 
 
 def answers_frame(evidence: Evidence) -> pd.DataFrame:
-    """Return a row per output of another kind than a score, with what is known without labels."""
+    """Return a row per output that is not a score, with the figures that need no labels."""
     rows = ({"output": each.name, "kind": each.kind, **_figures(each)} for each in evidence.answers)
     return _frame(rows, _ANSWERS)
 
 
-def _figures(found: object) -> dict[str, float | None]:
-    """Return the numbers of a piece of evidence by their names; of a count its share."""
-    known: dict[str, float | None] = {}
-    for each in fields(found):  # type: ignore[arg-type]  # each piece of evidence is a dataclass
-        value = getattr(found, each.name)
+def _figures(evidence: object) -> dict[str, float | None]:
+    """Return the fields of an evidence dataclass that are numbers; a Count becomes its share."""
+    figures: dict[str, float | None] = {}
+    for each in fields(evidence):  # type: ignore[arg-type]  # each piece of evidence is a dataclass
+        value = getattr(evidence, each.name)
         value = value.rate if isinstance(value, Count) else value
         if isinstance(value, int | float) and not isinstance(value, bool):
-            known[each.name] = value
-    return known
+            figures[each.name] = value
+    return figures
 
 
 def flips_frame(evidence: Evidence) -> pd.DataFrame:
@@ -141,15 +141,14 @@ def flips_frame(evidence: Evidence) -> pd.DataFrame:
 
 
 def _frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
-    """Return rows with these columns, and with others that a row has, which are numbers."""
-    held = [dict(row) for row in rows]
-    others = [name for row in held for name in row if name not in columns]
+    """Return rows with these columns; further names in rows become columns of numbers."""
+    every = [dict(row) for row in rows]
+    others = [name for row in every for name in row if name not in columns]
     types = {**columns, **dict.fromkeys(others, _NUMBER)}
-    return pd.DataFrame({name: _column(held, name, kind) for name, kind in types.items()})
+    return pd.DataFrame({name: _column(every, name, dtype) for name, dtype in types.items()})
 
 
-def _column(rows: Sequence[Mapping[str, Any]], name: str, kind: str) -> "pd.Series[Any]":
-    """Return a column; a count that a row has not makes numbers of all, of which one is NaN."""
+def _column(rows: Sequence[Mapping[str, Any]], name: str, dtype: str) -> "pd.Series[Any]":
+    """Return a column; counts become floats if a row has none, since NaN is a float."""
     values = [row.get(name) for row in rows]
-    known = _NUMBER if kind == _COUNT and None in values else kind
-    return pd.Series(values, dtype=known)
+    return pd.Series(values, dtype=_NUMBER if dtype == _COUNT and None in values else dtype)

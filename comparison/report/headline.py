@@ -1,4 +1,4 @@
-"""What a verdict means for somebody who reads no table: why, what next, since when."""
+"""A verdict in a few sentences: why, what happens next, and since when."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,12 +15,12 @@ from flags.gate.number_format import plural
 from flags.gate.verdict import Check, Decision, Outcome
 
 REASONS: Final = 3
-"""Reasons that are shown at once."""
+"""Reasons that are shown first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """Hold the words; `reasons` are the gravest, `more` the others."""
+    """The sentences about a verdict; `reasons` are the gravest, `more` the others."""
 
     decision: Decision
     consequence: str
@@ -29,10 +29,11 @@ class Headline:
     following: tuple[str, ...]
     """What happens next, and what is missing for it."""
     since: tuple[str, ...]
+    """Since when the step lasts, alarms differ, and when the latest pair was."""
 
 
 def headline(evidence: Evidence, judgement: Judgement) -> Headline:
-    """Return the words of a verdict."""
+    """Return the sentences about a verdict."""
     verdict = judgement.verdict
     return Headline(
         decision=verdict.decision,
@@ -48,7 +49,7 @@ def _following(evidence: Evidence, judgement: Judgement) -> Iterator[str]:
     verdict, playbook = judgement.verdict, judgement.playbook
     if verdict.decision is Decision.ROLLBACK:
         yield "the primary answers every request; what both sides would have said is kept"
-        yield f"once what failed is mended, begin again at {playbook.steps[0].name}"
+        yield f"once the failure is fixed, begin again at {playbook.steps[0].name}"
         return
     if verdict.decision is Decision.ADVANCE:
         after = playbook.after(judgement.step)
@@ -59,16 +60,16 @@ def _following(evidence: Evidence, judgement: Judgement) -> Iterator[str]:
             else "`bentoml migration retire` says what can be removed, in order"
         )
         return
-    open_ = [
+    undecided = [
         each for each in verdict.checks if each.required and each.outcome is Outcome.INCONCLUSIVE
     ]
     failed = [each for each in verdict.checks if each.outcome is Outcome.FAIL]
-    if wrong := [*failed, *(each for each in open_ if each.beyond)]:
-        yield f"to be mended: {_named(wrong)}"
-    if missing := [each for each in open_ if not each.beyond]:
-        pairs = max((each.needed or 0 for each in missing), default=0)
+    if to_fix := [*failed, *(each for each in undecided if each.beyond)]:
+        yield f"to be fixed: {_named(to_fix)}"
+    if open_checks := [each for each in undecided if not each.beyond]:
+        pairs = max((each.needed or 0 for each in open_checks), default=0)
         more = f" (about {pairs:,} more pairs or labels)" if pairs else ""
-        yield f"to be shown: {_named(missing)}{more}"
+        yield f"not decided yet: {_named(open_checks)}{more}"
     if following := next_step(evidence, verdict, playbook, judgement.step):
         yield f"next: {forecast(following, evidence.window.until)}"
 
@@ -85,6 +86,6 @@ def _since(evidence: Evidence, judgement: Judgement) -> Iterator[str]:
 
 
 def _named(checks: Iterable[Check]) -> str:
-    """Name checks once each, the gravest first, with how often."""
+    """Name each kind of check once, with the number of such checks if there are several."""
     counts = Counter(title(check.name) for check in checks)
     return "; ".join(name if n == 1 else f"{name} ({n})" for name, n in counts.items())

@@ -1,7 +1,7 @@
 """A comparison as a run of an MLflow server: figures as metrics, verdict and page as artefacts.
 
-The server is that of `MLFLOW_TRACKING_URI`, with the credentials that MLflow's own client takes
-from the environment. The experiment is `MLFLOW_EXPERIMENT_NAME`, or is named after the flag.
+The server is `MLFLOW_TRACKING_URI`; MLflow's own client takes credentials from the environment. The
+experiment is `MLFLOW_EXPERIMENT_NAME`, or is named after the flag.
 """
 
 import math
@@ -17,38 +17,38 @@ from comparison.pairs.secrets import without_secrets
 from flags.gate.evidence import Evidence
 from flags.gate.verdict import Check, Verdict
 
-_NOT_OF_A_NAME: Final = re.compile(r"[^\w\-. /:]")
-"""What the name of a metric must not have."""
+_INVALID: Final = re.compile(r"[^\w\-. /:]")
+"""Characters that MLflow does not allow in the name of a metric."""
 
 _BATCH: Final = 500
-"""Metrics of one request: MLflow takes 1,000 at most."""
+"""Metrics per request: MLflow allows 1,000."""
 
-_QUIET: Final = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",  # a gate calls nobody but the server that it is given
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # where --json - writes
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # as it is, a server that is away takes minutes
+_CLIENT_SETTINGS: Final = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # a gate connects only to the server that it is given
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # `--json -` writes to stdout
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # by default, an unreachable server takes minutes
 }
 
 
 @dataclass(frozen=True, slots=True)
 class MlflowRun:
-    """Hold what becomes a run; metrics that are not finite are left out."""
+    """The content of a run; metrics that are not finite are left out."""
 
     name: str
     experiment: str
     time: datetime
-    """Of the metrics."""
+    """The time of the metrics."""
     params: Mapping[str, str]
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
     files: Mapping[str, str]
-    """Texts by their names."""
+    """Contents of text files, by name."""
 
     @classmethod
     def of(
         cls, evidence: Evidence, verdict: Verdict | None, step: str | None, files: Mapping[str, str]
     ) -> "MlflowRun":
-        """Take the evidence, and the judgement on it if there is one."""
+        """Build a run from the evidence, and from its verdict if there is one."""
         window = evidence.window
         decision = verdict.decision if verdict else None
         params = {
@@ -76,7 +76,7 @@ class MlflowRun:
         server = os.environ.get("MLFLOW_TRACKING_URI")
         if not server:
             raise ExportFailedError("MLFLOW_TRACKING_URI names no server")
-        for name, value in _QUIET.items():
+        for name, value in _CLIENT_SETTINGS.items():
             os.environ.setdefault(name, value)
         try:
             from mlflow import MlflowClient
@@ -86,12 +86,12 @@ class MlflowRun:
                 "bentoml-flags (in a clone: pip install '.[comparison,mlflow]')"
             ) from None
         try:
-            return self._written(MlflowClient(server), server)
-        except Exception as error:  # it raises what its transports raise, too
-            said = without_secrets(f"{type(error).__name__}: {error}".partition("\n")[0])
-            raise ExportFailedError(f"MLflow did not take the run: {said}") from error
+            return self._log(MlflowClient(server), server)
+        except Exception as error:  # the client lets the errors of its HTTP library pass
+            message = without_secrets(f"{type(error).__name__}: {error}".partition("\n")[0])
+            raise ExportFailedError(f"MLflow did not take the run: {message}") from error
 
-    def _written(self, client: Any, server: str) -> str:
+    def _log(self, client: Any, server: str) -> str:
         from mlflow.entities import Metric, Param, RunTag
 
         known = client.get_experiment_by_name(self.experiment)
@@ -111,7 +111,7 @@ class MlflowRun:
 
 
 def _metrics(evidence: Evidence, verdict: Verdict | None) -> Iterator[tuple[str, float]]:
-    """Yield the figures of checks, or without a verdict those of alarms, by their names."""
+    """Yield names and values: figures of checks, or without a verdict the alarm rates."""
     figures: list[tuple[str, float | None]] = [("pairs_at_rollout", evidence.window.pairs)]
     for check in verdict.checks if verdict else ():
         name = _name(check)
@@ -126,7 +126,7 @@ def _metrics(evidence: Evidence, verdict: Verdict | None) -> Iterator[tuple[str,
                 ]
     for name, value in figures:
         if value is not None and math.isfinite(value):
-            yield _NOT_OF_A_NAME.sub("_", name), float(value)
+            yield _INVALID.sub("_", name), float(value)
 
 
 def _name(check: Check) -> str:

@@ -1,4 +1,4 @@
-"""What happened downstream, as figures that a terminal and a page show alike."""
+"""The figures of outcomes that both the terminal and the page show."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _ALPHA: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """Count what was assigned to one side, and what happened there; an event counts once a unit."""
+    """The units assigned to one side, and how many of them had an event."""
 
     side: str
     units: int
@@ -24,7 +24,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Name a ratio of both arms, with the interval that is right at every look."""
+    """A ratio of both arms, with a confidence sequence, and the number of units with an event."""
 
     name: str
     interval: Interval
@@ -33,22 +33,22 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeSummary:
-    """Hold one metric."""
+    """The figures of one metric."""
 
     name: str
     unit: str
-    """What is counted, in the plural."""
+    """`requests` or `units`: what is counted."""
     by_flips: bool
-    """Whether it is known where the sides decide differently."""
+    """Whether it is known for which units the sides decide differently."""
     arms: tuple[Arm, ...]
     ratios: tuple[Ratio, ...]
     novelty: tuple[NoveltyCount, ...]
     missing: tuple[str, ...]
-    """In words."""
+    """Sentences about data that is missing or left out."""
 
 
 def outcome_summaries(evidence: Evidence) -> tuple[OutcomeSummary, ...]:
-    """Return the metrics of which something can be shown, in order of their names."""
+    """Return the metrics that have counts, or a reason why there are none, in order of names."""
     shown = [each for each in evidence.outcomes if each.cells or each.obstacle]
     return tuple(_summary(each) for each in shown)
 
@@ -102,12 +102,12 @@ def _missing(metric: OutcomeMetric) -> Iterator[str]:
     if metric.young:
         yield f"{plural(metric.young, 'request')} too young for it, or before a move of the flag"
     if metric.without_pair:
-        yield f"{plural(metric.without_pair, 'outcome')} of nobody that a pair has"
+        yield f"{plural(metric.without_pair, 'outcome')} of a request or unit without a pair"
     if metric.outside:
         yield f"{plural(metric.outside, 'outcome')} before the request, or after the cut-off"
     if metric.lost:
         yield f"{plural(metric.lost, 'tracked outcome')} that never arrived"
     if metric.open_ends:
-        yield f"{plural(metric.open_ends, 'program')} that tracked, silent and without a stop"
+        yield f"{plural(metric.open_ends, 'program')} that tracked outcomes without a stop record"
     if metric.mixed.count:
         yield f"{plural(metric.mixed.count, 'unit')} that saw both sides"

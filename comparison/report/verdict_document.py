@@ -29,7 +29,7 @@ from flags.playbook.stages import Stage
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """Hold a step of the playbook, without its limits."""
+    """A step of the playbook, without its limits."""
 
     stage: Stage
     rollout: int
@@ -37,20 +37,20 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True)
 class HeldAgainst:
-    """Hold the limits of a check to go on and to roll back, in the unit of the check."""
+    """The limits of a check to advance and to roll back, in the unit of the check."""
 
     advance: float | None
     rollback: float | None
     both_ways: bool
-    """Whether a ratio may not be below the inverse of a limit either."""
+    """Whether a ratio must not be below the inverse of a limit either."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictDocument:
-    """Hold what the gate said of a step, and everything it rests on.
+    """The verdict of the gate on a step, with all of its evidence.
 
-    Times are ISO 8601 with an offset, spans of time are seconds. A number that is not finite, such
-    as the open end of an interval, is null.
+    Times are ISO 8601 with an offset, durations are seconds. A number that is not finite, such as
+    the open end of an interval, is null.
     """
 
     flag: str
@@ -62,21 +62,21 @@ class VerdictDocument:
     reasons: tuple[str, ...]
     checks: tuple[Check, ...]
     limits: tuple[HeldAgainst, ...]
-    """Of each check, in the same order."""
+    """The limits of each check, in the order of `checks`."""
     next: NextStep | None
     following: tuple[str, ...]
     """What happens next, and what is missing for it, in words."""
     steps: tuple[PlannedStep, ...]
-    """All of the playbook, in its order."""
+    """All steps of the playbook, in its order."""
     error_rate: float
-    """Of the playbook: how often a candidate may be rolled back without cause, at most."""
+    """The playbook's limit on the probability that a candidate is rolled back without cause."""
     version: str
-    """Of bentoml-flags, which decided."""
+    """The version of bentoml-flags that decided."""
     evidence: Evidence
 
     @classmethod
     def of(cls, evidence: Evidence, judgement: Judgement) -> "VerdictDocument":
-        """Put together what was decided and why."""
+        """Build the document of a judgement and its evidence."""
         return cls(
             flag=evidence.window.flag,
             step=judgement.step.name,
@@ -125,22 +125,22 @@ def schema() -> dict[str, Any]:
             mode="serialization", schema_generator=_FiniteNumbers
         )
         parts = kind.pop("$defs", {})
-        kinds[kind["title"]] = _written(kind, module.EVIDENCE)
+        kinds[kind["title"]] = _without_unwritten(kind, module.EVIDENCE)
         found["$defs"] |= {name: each for name, each in parts.items() if name not in found["$defs"]}
     found["$defs"] |= kinds
     found["$defs"]["Evidence"]["properties"]["answers"]["items"] = {
         "anyOf": [{"$ref": f"#/$defs/{name}"} for name in kinds]
     }
     found["$defs"].pop("AnswerEvidence")
-    for of in (AnswerPart, Health, Output, UnitAlarms):
-        _written(found["$defs"][of.__name__], of)
+    for dataclass_ in (AnswerPart, Health, Output, UnitAlarms):
+        _without_unwritten(found["$defs"][dataclass_.__name__], dataclass_)
     found["$defs"].pop("Period")
     return {"$schema": GenerateJsonSchema.schema_dialect, **found}
 
 
-def _written(part: dict[str, Any], of: type[Any]) -> dict[str, Any]:
-    """Take the fields of a dataclass that are not written out of its schema."""
-    for each in fields(of):
+def _without_unwritten(part: dict[str, Any], dataclass_: type[Any]) -> dict[str, Any]:
+    """Remove the fields of a dataclass that the document does not have from its schema."""
+    for each in fields(dataclass_):
         if not is_written(each):
             part["properties"].pop(each.name)
             if each.name in part.get("required", ()):

@@ -1,4 +1,4 @@
-"""Charts of the page by themselves: as SVG for a notebook, a document or a slide."""
+"""A single chart of the page as SVG, for a notebook, a document or a slide."""
 
 from dataclasses import dataclass
 from html import escape
@@ -9,14 +9,14 @@ from comparison.report.html.charts.plot import Key, Plot
 from comparison.report.html.environment import environment
 
 _LETTER: Final = 6.2
-"""Width of a letter of a key, about, in the plot's units."""
+"""Approximate width of a letter in the legend, in the plot's units."""
 _SAMPLE: Final = 32.0
-"""Width of a key's line with the space behind it."""
+"""Width of the sample line of a key, with the space after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedKey:
-    """Hold a key of the legend with its place, `x` from the left and `y` from the top."""
+    """A key of the legend and its position, `x` from the left and `y` from the top."""
 
     key: Key
     x: float
@@ -25,14 +25,14 @@ class PlacedKey:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Hold one chart of the page; a notebook shows it where a cell ends with it."""
+    """One chart of the page; a notebook displays it as the result of a cell."""
 
     plot: Plot
 
     @property
     def svg(self) -> str:
-        """Return a whole SVG file, with its colours for light and dark in it."""
-        keys, height = _placed(self.plot.keys, self.plot.width)
+        """Return a complete SVG file, with its colours for light and dark mode."""
+        keys, height = _legend(self.plot.keys, self.plot.width)
         template = environment().get_template("chart.svg.j2")
         return template.render(p=self.plot, keys=keys, head=24 + height)
 
@@ -40,16 +40,16 @@ class Chart:
         return self.svg
 
     def save(self, path: str | Path) -> None:
-        """Write the SVG file. Raises OSError where it cannot be written."""
+        """Write the SVG file. Raises OSError if it cannot be written."""
         Path(path).write_text(self.svg, encoding="utf-8")
 
     def __repr__(self) -> str:
-        """Return what it shows in words."""
+        """Return the title of the chart."""
         return f"<Chart: {escape(self.plot.title)}>"
 
 
-def _placed(keys: tuple[Key, ...], width: float) -> tuple[list[PlacedKey], float]:
-    """Lay out keys in rows, as wide as the plot; return them and the height of all rows."""
+def _legend(keys: tuple[Key, ...], width: float) -> tuple[list[PlacedKey], float]:
+    """Place the keys in rows as wide as the plot; return them and the height of all rows."""
     placed: list[PlacedKey] = []
     x, row = 8.0, 0
     for key in keys:

@@ -1,6 +1,6 @@
-"""The Jinja2 environment of the page and of its charts: what its templates can write.
+"""The Jinja2 environment of the page and its charts, with the filters of the templates.
 
-Everything that is printed is escaped (autoescape), and control characters are replaced.
+All output is escaped (autoescape), and control characters are replaced.
 """
 
 from functools import cache, partial
@@ -20,7 +20,7 @@ from comparison.evidence.number_format import (
     times_interval,
 )
 from comparison.report.html.figures import (
-    LONGEST_TEXT,
+    MAX_TEXT,
     brief,
     moment,
     percent_interval,
@@ -33,14 +33,14 @@ from flags.printable import printable
 
 
 def _clean(value: Any) -> Any:
-    """Replace control characters in whatever the templates print."""
+    """Replace control characters in the output of the templates."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @cache
 def environment() -> Environment:
-    """Return it; templates are compiled once."""
-    made = Environment(
+    """Return the environment; it is cached, so that templates are compiled once."""
+    jinja = Environment(
         loader=PackageLoader("comparison.report.html"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -48,9 +48,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=_clean,
     )
-    made.filters |= {
+    jinja.filters |= {
         "brief": brief,
-        "text": partial(brief, most=LONGEST_TEXT),
+        "text": partial(brief, most=MAX_TEXT),
         "share": percent,
         "count": lambda count: f"{count:,}",
         "duration": seconds,
@@ -70,4 +70,4 @@ def environment() -> Environment:
         "thresholds": thresholds,
         "times_interval": times_interval,
     }
-    return made
+    return jinja

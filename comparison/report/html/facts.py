@@ -6,9 +6,9 @@ from functools import partial
 
 from comparison.evidence.number_format import percent, signed, span
 from comparison.judgement.judgement import Judgement
-from comparison.report.check_format import USUAL_LEVEL
+from comparison.report.check_format import DEFAULT_LEVEL
 from comparison.report.html.figures import (
-    BRIEF,
+    MAX_NAME,
     percent_interval,
     ratio_interval,
     signed_interval,
@@ -20,7 +20,7 @@ from flags.gate.evidence import Count, Evidence, Interval
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Hold one figure."""
+    """A key figure, with a note below it."""
 
     name: str
     value: str
@@ -30,14 +30,14 @@ class Fact:
 def facts(
     evidence: Evidence, judgement: Judgement | None, outputs: Sequence[OutputView]
 ) -> Iterator[Fact]:
-    """Yield the figures that there are, those of the first output among them."""
+    """Yield the key figures that are known, including those of the first output."""
     window, integrity = evidence.window, evidence.integrity
-    found = Count(integrity.found, integrity.expected or 0)
-    yield Fact("Pairs", f"{window.pairs:,}", f"complete {percent(found.rate)}")
+    complete = Count(integrity.found, integrity.expected or 0)
+    yield Fact("Pairs", f"{window.pairs:,}", f"complete {percent(complete.rate)}")
     yield Fact("Held", span(window.age), f"at {window.rollout:g} % of requests")
     for view in outputs[:1]:
-        of_output = f", {view.output.name[:BRIEF]}" if len(outputs) > 1 else ""
-        yield from _of_output(view, of_output, partial(_interval, judgement, view.output.name))
+        of_output = f", {view.output.name[:MAX_NAME]}" if len(outputs) > 1 else ""
+        yield from _output_facts(view, of_output, partial(_interval, judgement, view.output.name))
     failures = evidence.health.failures
     yield Fact(
         "Candidate failures",
@@ -46,27 +46,30 @@ def facts(
     )
 
 
-def _interval(judgement: Judgement | None, output: str, name: str, found: Interval) -> Interval:
-    """Return the interval of the check if it is of 95 %, so that the page says one thing."""
+def _interval(judgement: Judgement | None, output: str, name: str, default: Interval) -> Interval:
+    """Return the interval of a check if its level is 95 %, else `default`.
+
+    So the page shows the same interval here and among the checks.
+    """
     for check in judgement.verdict.checks if judgement else ():
-        is_it = (check.name, check.output, check.segment) == (name, output, None)
-        if is_it and check.figure and check.confidence == USUAL_LEVEL:
+        is_named = (check.name, check.output, check.segment) == (name, output, None)
+        if is_named and check.figure and check.confidence == DEFAULT_LEVEL:
             return Interval(check.figure, check.low, check.high)
-    return found
+    return default
 
 
-def _of_output(
-    view: OutputView, of_output: str, decided: Callable[[str, Interval], Interval]
+def _output_facts(
+    view: OutputView, of_output: str, check_interval: Callable[[str, Interval], Interval]
 ) -> Iterator[Fact]:
     if view.ratio:
-        bounds = ratio_interval(decided("alarm_ratio", view.ratio))
+        bounds = ratio_interval(check_interval("alarm_ratio", view.ratio))
         yield Fact(f"Alarm ratio{of_output}", times(view.ratio.value), bounds)
     if view.common:
-        bounds = percent_interval(decided("alarm_overlap", view.common))
+        bounds = percent_interval(check_interval("alarm_overlap", view.common))
         yield Fact(f"Alarms in common{of_output}", percent(view.common.value), bounds)
     if quality := view.output.quality:
-        found = quality.average_precision_difference
-        difference = decided("average_precision_loss", found)
+        by_bootstrap = quality.average_precision_difference
+        difference = check_interval("average_precision_loss", by_bootstrap)
         yield Fact(
             f"Average precision{of_output}",
             signed(difference.value),

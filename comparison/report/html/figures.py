@@ -7,17 +7,17 @@ from typing import Final
 from comparison.evidence.number_format import between, percent, ratio, signed
 from flags.gate.evidence import Interval
 
-BRIEF: Final = 40
+MAX_NAME: Final = 40
 """Characters of a request id, a segment's value or a model's tag that are printed."""
 
-LONGEST_TEXT: Final = 600
+MAX_TEXT: Final = 600
 """Characters of a judged text that are printed."""
 
-THRESHOLDS: Final = 3
+MAX_THRESHOLDS: Final = 3
 """Thresholds of a side that are printed."""
 
 PSI_MARKS: Final = ((0.25, "large"), (0.1, "some"), (0.0, "little"))
-"""Customary since credit scoring, with no theory behind them: Siddiqi (2006), p. 136."""
+"""Customary bounds from credit scoring, without a theory: Siddiqi (2006), p. 136."""
 
 
 def times(value: float | None) -> str:
@@ -43,12 +43,12 @@ def percent_interval(interval: Interval) -> str:
 
 
 def psi_mark(psi: float | None) -> str:
-    """Name the customary mark that a PSI reaches."""
+    """Return the customary word for the size of a PSI."""
     return "-" if psi is None else next((word for mark, word in PSI_MARKS if psi >= mark), "-")
 
 
-def brief(text: str, most: int = BRIEF) -> str:
-    """Cut what a caller may have made endless."""
+def brief(text: str, most: int = MAX_NAME) -> str:
+    """Cut a text, which callers can make as long as they like, after `most` characters."""
     return text if len(text) <= most else f"{text[:most]}…"
 
 
@@ -59,5 +59,5 @@ def moment(time: datetime) -> str:
 
 def thresholds(values: Sequence[float]) -> str:
     """Write the first thresholds, and how many more there are."""
-    more = f" and {len(values) - THRESHOLDS} more" if len(values) > THRESHOLDS else ""
-    return (", ".join(f"{value:.4g}" for value in values[:THRESHOLDS]) or "-") + more
+    more = f" and {len(values) - MAX_THRESHOLDS} more" if len(values) > MAX_THRESHOLDS else ""
+    return (", ".join(f"{value:.4g}" for value in values[:MAX_THRESHOLDS]) or "-") + more

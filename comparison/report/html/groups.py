@@ -15,11 +15,11 @@ from comparison.report.check_format import (
     write_check,
 )
 from comparison.report.html.charts.ratio_axis import RatioLimits
-from comparison.report.html.figures import BRIEF, ratio_interval, times
+from comparison.report.html.figures import MAX_NAME, ratio_interval, times
 from comparison.report.html.health_view import HealthView
 from comparison.report.html.operational_view import operational_views
 from comparison.report.html.outcome_view import outcome_views
-from comparison.report.html.output_sections import absent, output_sections
+from comparison.report.html.output_sections import missing_sections, output_sections
 from comparison.report.html.output_view import OutputView
 from comparison.report.html.sections import Group, Section
 from comparison.report.kinds.sections import sections as kind_sections
@@ -27,36 +27,36 @@ from flags.gate.evidence import Evidence
 from flags.gate.number_format import plural
 from flags.gate.verdict import Outcome
 
-CHECKS: Final = 7
-"""Checks that are shown at once, the gravest; the others are folded away."""
+MAX_CHECKS: Final = 7
+"""Checks that are shown unfolded, the gravest; the others are folded away."""
 
-_OUTCOMES: Final = 1
-"""Metrics of outcomes that are shown at once; of more, the others are folded away."""
+_MAX_OUTCOMES: Final = 1
+"""Metrics of outcomes that are shown unfolded; the others are folded away."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChecksView:
-    """Hold the checks, the gravest first; `most` of them are shown at once."""
+    """The checks, the gravest first; the first `unfolded` of them are shown unfolded."""
 
     checks: tuple[WrittenCheck, ...]
     counts: tuple[OutcomeCount, ...]
-    most: int = CHECKS
+    unfolded: int = MAX_CHECKS
 
 
 def output_views(evidence: Evidence, judgement: Judgement | None) -> list[OutputView]:
-    """Draw each output, with its limits and with the time of a break where a check found one."""
+    """Draw each output, with its limits, and with the time at which a check found a break."""
     checks = judgement.verdict.checks if judgement else ()
-    broken = {
+    breaks = {
         each.output: each.since for each in checks if each.since and each.outcome != Outcome.PASS
     }
     return [
         OutputView.of(
             output,
             anchor=f"output-{position}",
-            held=evidence.window.age,
+            age=evidence.window.age,
             limits=_limits(judgement, output.name, "alarm_ratio"),
             segment_limits=_limits(judgement, output.name, "segment_alarm_ratio"),
-            broken=broken.get(output.name),
+            break_time=breaks.get(output.name),
         )
         for position, output in enumerate(evidence.outputs, start=1)
     ]
@@ -68,28 +68,28 @@ def groups(
     outputs: Sequence[OutputView],
     examples: Sequence[TextExample] = (),
 ) -> Iterator[Group]:
-    """Yield the groups of sections that have something to show."""
-    first = tuple(_first(evidence, judgement))
+    """Yield the groups of sections that have content, in the order of the page."""
+    first = tuple(_first_sections(evidence, judgement))
     if first:
         yield Group("first", "", first)
     outcomes = [
         Section(each.anchor, f"Outcome: {each.summary.name}", "outcome.html.j2", each)
         for each in outcome_views(evidence, judgement)
     ]
-    if outcomes[:_OUTCOMES]:
-        yield Group("outcomes", "", tuple(outcomes[:_OUTCOMES]))
-    if rest := outcomes[_OUTCOMES:]:
-        names = ", ".join(each.view.summary.name[:BRIEF] for each in rest)
+    if outcomes[:_MAX_OUTCOMES]:
+        yield Group("outcomes", "", tuple(outcomes[:_MAX_OUTCOMES]))
+    if rest := outcomes[_MAX_OUTCOMES:]:
+        names = ", ".join(each.view.summary.name[:MAX_NAME] for each in rest)
         title = f"{plural(len(rest), 'more outcome')}"
         yield Group("more-outcomes", title, tuple(rest), names, is_folded=True, is_named=True)
-    yield from _outputs(evidence, outputs, _gravest(judgement))
+    yield from _output_groups(evidence, outputs, _gravest_output(judgement))
     if examples:
         texts = Section("texts", "Texts that were judged", "texts.html.j2", examples)
         yield Group("texts-judged", "", (texts,))
-    yield Group("last", "", tuple(_last(evidence, judgement, outputs)))
+    yield Group("last", "", tuple(_last_sections(evidence, judgement, outputs)))
 
 
-def _first(evidence: Evidence, judgement: Judgement | None) -> Iterator[Section]:
+def _first_sections(evidence: Evidence, judgement: Judgement | None) -> Iterator[Section]:
     if judgement:
         checks = gravest_first(judgement.verdict.checks)
         written = tuple(write_check(check, judgement, evidence) for check in checks)
@@ -101,29 +101,29 @@ def _first(evidence: Evidence, judgement: Judgement | None) -> Iterator[Section]
         yield Section("operational", "Operational alarms", "operational.html.j2", views)
 
 
-def _outputs(
+def _output_groups(
     evidence: Evidence, outputs: Sequence[OutputView], gravest: str | None
 ) -> Iterator[Group]:
-    """Yield a group for each output; of several, one is open: that of the gravest check."""
-    found = {
+    """Yield a group for each output; of several, only the output `gravest` is unfolded."""
+    by_output = {
         view.output.name: Group(
             view.anchor, view.output.name, tuple(output_sections(view)), _summary(view)
         )
         for view in outputs
     }
-    for section, name in _of_kinds(evidence):
-        group = found.get(name) or Group(f"of-{section.anchor}", name, (), section.title)
-        found[name] = replace(group, sections=(*group.sections, section))
-    shown = [group for group in found.values() if group.sections]
+    for section, name in _kind_sections(evidence):
+        group = by_output.get(name) or Group(f"of-{section.anchor}", name, (), section.title)
+        by_output[name] = replace(group, sections=(*group.sections, section))
+    shown = [group for group in by_output.values() if group.sections]
     several = len(shown) > 1
-    opened = gravest if gravest in found else next((each.title for each in shown), None)
+    opened = gravest if gravest in by_output else next((each.title for each in shown), None)
     for group in shown:
         is_folded = several and group.title != opened
         yield replace(group, is_folded=is_folded, is_named=several)
 
 
-def _of_kinds(evidence: Evidence) -> Iterator[tuple[Section, str]]:
-    """Yield the sections of what is not a score, each with the name of its output."""
+def _kind_sections(evidence: Evidence) -> Iterator[tuple[Section, str]]:
+    """Yield the sections of outputs that are not scores, each with the name of its output."""
     names = [each.name for each in evidence.answers]
     names += [each.output or "texts" for each in evidence.preferences]
     for position, (view, name) in enumerate(zip(kind_sections(evidence), names, strict=True), 1):
@@ -142,29 +142,29 @@ def _summary(view: OutputView) -> str:
     return ", ".join(parts)
 
 
-def _last(
+def _last_sections(
     evidence: Evidence, judgement: Judgement | None, outputs: Sequence[OutputView]
 ) -> Iterator[Section]:
     yield Section("health", "Health", "health.html.j2", HealthView.of(evidence.health))
     if evidence.drift:
         yield Section("drift", "Input drift", "drift.html.j2", evidence.drift)
     yield Section("integrity", "Integrity and notes", "integrity.html.j2", evidence)
-    if missing := tuple(_absent(evidence, judgement, outputs)):
+    if missing := tuple(_missing(evidence, judgement, outputs)):
         yield Section("absent", "Not on this page", "absent.html.j2", missing)
 
 
-def _absent(
+def _missing(
     evidence: Evidence, judgement: Judgement | None, outputs: Sequence[OutputView]
 ) -> Iterator[str]:
-    """Say what is not shown, and what it would need."""
+    """Name the sections that are not on the page, and the data that each needs."""
     if not evidence.compared:
         yield "Outputs: no output was recorded, so there is nothing to compare"
     numbers = {each.name for each in evidence.answers}
     for view in outputs:
         if view.output.name in numbers:
             continue  # a number is not a score without its threshold
-        name = f"{view.output.name[:BRIEF]}: " if evidence.compared > 1 else ""
-        for each in absent(view):
+        name = f"{view.output.name[:MAX_NAME]}: " if evidence.compared > 1 else ""
+        for each in missing_sections(view):
             yield f"{name}{each}"
     if judgement and not evidence.operational:
         yield "Operational alarms: the playbook names none"
@@ -174,15 +174,15 @@ def _absent(
         yield "Input drift: no recorded feature has a training reference"
 
 
-def _gravest(judgement: Judgement | None) -> str | None:
-    """Name the output of the gravest check about one."""
+def _gravest_output(judgement: Judgement | None) -> str | None:
+    """Return the output of the gravest check of an output that does not pass."""
     checks = gravest_first(judgement.verdict.checks) if judgement else []
-    grave = (each.output for each in checks if each.outcome is not Outcome.PASS and each.output)
-    return next(grave, None)
+    outputs = (each.output for each in checks if each.outcome is not Outcome.PASS and each.output)
+    return next(outputs, None)
 
 
 def _limits(judgement: Judgement | None, output: str, name: str) -> RatioLimits | None:
-    """Return the limits of a ratio at the step for an output."""
+    """Return an output's limits of a ratio at the step that is judged."""
     if judgement is None:
         return None
     gate = judgement.playbook.gate_of(judgement.step, output=output)

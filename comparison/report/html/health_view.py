@@ -14,7 +14,7 @@ _SIDES: Final = ("primary", "candidate")
 
 @dataclass(frozen=True, slots=True)
 class StatusRow:
-    """Hold how often each side had a status."""
+    """How often each side had a status."""
 
     name: str
     cells: tuple[Count, ...]
@@ -22,7 +22,7 @@ class StatusRow:
 
 @dataclass(frozen=True, slots=True)
 class LatencyRow:
-    """Hold a quantile of the durations of each side, in seconds; None without calls."""
+    """A quantile of the durations of each side, in seconds; None without calls."""
 
     name: str
     primary: float | None
@@ -30,7 +30,7 @@ class LatencyRow:
 
     @property
     def ratio(self) -> float | None:
-        """Return the candidate's by the primary's, None if one is not known."""
+        """Return the candidate's duration divided by the primary's, None if one is not known."""
         if self.primary and self.candidate is not None:
             return self.candidate / self.primary
         return None
@@ -38,7 +38,7 @@ class LatencyRow:
 
 @dataclass(frozen=True, slots=True)
 class HealthView:
-    """Hold the health with its chart and the rows of its tables."""
+    """The health with its chart and the rows of its tables."""
 
     health: Health
     statuses: tuple[StatusRow, ...]
@@ -47,7 +47,7 @@ class HealthView:
 
     @classmethod
     def of(cls, health: Health) -> "HealthView":
-        """Draw the health. Statuses that nobody had are left out."""
+        """Build the view; statuses that neither side had are left out."""
         counts = [health.statuses.get(side, {}) for side in _SIDES]
         known = [status.value for status in Status]
         names = [*known, *sorted({name for side in counts for name in side} - set(known))]

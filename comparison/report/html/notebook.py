@@ -1,4 +1,4 @@
-"""A comparison as a notebook shows it: the verdict, its reasons and its checks, without a style."""
+"""A comparison as HTML for a notebook: the verdict, its reasons and its checks."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from flags.printable import printable
 
 
 def summary_html(evidence: Evidence, judgement: Judgement | None) -> str:
-    """Return a piece of HTML that takes its style from whatever shows it."""
+    """Return an HTML fragment without styles: the notebook styles it."""
     tables = [("", _checks(evidence, judgement))] if judgement else list(_figures(evidence))
     template = environment().get_template("notebook.html.j2")
     return template.render(
@@ -33,7 +33,7 @@ def _html(table: pd.DataFrame) -> str:
 
 
 def _figures(evidence: Evidence) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the alarms, and what is said of outputs of other kinds."""
+    """Yield the table of alarms, and the tables of outputs that are not scores."""
     alarms = alarms_frame(evidence)
     if not alarms.empty:
         yield "", alarms
@@ -44,7 +44,7 @@ def _figures(evidence: Evidence) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _checks(evidence: Evidence, judgement: Judgement) -> pd.DataFrame:
-    """Write the checks as the page does, the gravest first."""
+    """Return the table of checks as on the page, the gravest first."""
     rows = []
     for check in gravest_first(judgement.verdict.checks):
         written = write_check(check, judgement, evidence)

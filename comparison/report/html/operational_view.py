@@ -11,8 +11,8 @@ from flags.gate.evidence import AlarmPeriod, AlarmState, Evidence, OperationalAl
 from flags.gate.verdict import Outcome
 
 _WIDTH: Final = 300.0
-_TOLD: Final = 3
-"""Periods in which an alarm fired that are told in words, the newest."""
+_MAX_PERIODS: Final = 3
+"""Newest periods outside of PASS that are listed in words."""
 
 _OUTCOMES: Final = {
     AlarmState.PASS: Outcome.PASS,
@@ -24,7 +24,7 @@ _OUTCOMES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class OperationalView:
-    """Hold one alarm with its bars on a common axis of time."""
+    """One alarm, with a bar for each period on a time axis that all alarms share."""
 
     name: str
     source: str
@@ -35,7 +35,8 @@ class OperationalView:
     reason: str
     bars: tuple[Path, ...]
     ticks: tuple[Tick, ...]
-    told: tuple[AlarmPeriod, ...]
+    not_passed: tuple[AlarmPeriod, ...]
+    """The newest periods in which the alarm did not pass."""
     description: str
     width: float = _WIDTH
 
@@ -51,7 +52,7 @@ def _view(alarm: OperationalAlarmHistory, axis: TimeScale) -> OperationalView:
     periods = alarm.periods
     last = periods[-1] if periods else None
     outcome = _OUTCOMES[last.state] if last else Outcome.INCONCLUSIVE
-    fired = [each for each in periods if each.state is not AlarmState.PASS]
+    not_passed = [each for each in periods if each.state is not AlarmState.PASS]
     words = [f"{each.state} from {each.since:%Y-%m-%d %H:%M:%S}" for each in periods[-20:]]
     return OperationalView(
         name=alarm.name,
@@ -63,13 +64,13 @@ def _view(alarm: OperationalAlarmHistory, axis: TimeScale) -> OperationalView:
         reason=last.reason if last else "nobody has asked within this time",
         bars=tuple(_bars(periods, axis)),
         ticks=axis.ticks(3),
-        told=tuple(fired[-_TOLD:]),
+        not_passed=tuple(not_passed[-_MAX_PERIODS:]),
         description=f"{alarm.name}: {', '.join(words) or 'not asked'}",
     )
 
 
 def _bars(periods: Sequence[AlarmPeriod], axis: TimeScale) -> list[Path]:
-    """Draw each period up to the next one; the shortest is still seen."""
+    """Draw a bar from each period to the next one, at least one unit wide."""
     ends = [each.since for each in periods[1:]] + [axis.last]
     bars = []
     for period, end in zip(periods, ends, strict=False):

@@ -14,7 +14,7 @@ from flags.playbook.outcomes import OutcomePlan
 
 @dataclass(frozen=True, slots=True)
 class OutcomeView:
-    """Hold one metric; `chart` is None where nothing has happened over time."""
+    """One metric; `chart` is None if its ratio over time cannot be drawn."""
 
     anchor: str
     summary: OutcomeSummary
@@ -22,7 +22,7 @@ class OutcomeView:
 
 
 def outcome_views(evidence: Evidence, judgement: Judgement | None) -> Iterator[OutcomeView]:
-    """Yield the metrics of which something can be shown, in order of their names."""
+    """Yield the metrics of `outcome_summaries`, each with its chart."""
     metrics = {each.name: each for each in evidence.outcomes}
     for position, summary in enumerate(outcome_summaries(evidence), start=1):
         metric = metrics[summary.name]
@@ -38,7 +38,10 @@ def outcome_views(evidence: Evidence, judgement: Judgement | None) -> Iterator[O
 
 
 def _limits(metric: OutcomeMetric, judgement: Judgement | None) -> RatioLimits | None:
-    """Return the limits of a metric, those of one that the playbook does not name too."""
+    """Return the limits of a metric; a given metric that the playbook does not name has defaults.
+
+    A tracked metric that the playbook does not name has none.
+    """
     if judgement is None:
         return None
     plan = judgement.playbook.outcomes.get(metric.name)

@@ -18,9 +18,9 @@ from flags.gate.evidence import Evidence
 
 @dataclass(frozen=True, slots=True)
 class Charts:
-    """Draw the charts of the page; `output` names the output where there are several.
+    """The charts of the page, one method each; `output` names the output if there are several.
 
-    Each raises ChartMissingError if there is nothing to draw.
+    Each method raises ChartMissingError if there is nothing to draw.
     """
 
     evidence: Evidence
@@ -31,7 +31,7 @@ class Charts:
         return self._of(output, "alarm_rates", lambda view: view.rates)
 
     def alarm_ratio(self, output: str | None = None) -> Chart:
-        """Draw the candidate's alarms by the primary's as they add up, with the limits."""
+        """Draw the ratio of the candidate's alarms to the primary's so far, with the limits."""
         return self._of(output, "alarm_ratio", lambda view: view.cumulative)
 
     def ratio_by_hour(self, output: str | None = None) -> Chart:
@@ -67,15 +67,15 @@ class Charts:
         if output is None and len(found) == 1:
             output = next(iter(found))
         if output not in found:
-            raise ChartMissingError(_unnamed(output, "numbers", list(found), self._kinds))
+            raise ChartMissingError(_problem(output, "numbers", list(found), self._kinds))
         return _chart(found[output], "errors", output)
 
     def latency(self) -> Chart:
-        """Draw how long both sides took."""
+        """Draw the distribution of both sides' durations."""
         return _chart(HealthView.of(self.evidence.health).latency, "latency", None)
 
     def outcome_ratio(self, metric: str | None = None) -> Chart:
-        """Draw an outcome's ratio as it adds up over time; `metric` names one of several.
+        """Draw an outcome's ratio of all units so far; `metric` names one of several.
 
         Raises ChartMissingError.
         """
@@ -99,7 +99,7 @@ class Charts:
         found = [each for each in views if output in (None, each.output.name)]
         if len(found) != 1:
             names = [each.output.name for each in views]
-            raise ChartMissingError(_unnamed(output, "scores", names, self._kinds))
+            raise ChartMissingError(_problem(output, "scores", names, self._kinds))
         return _chart(plot(found[0]), name, found[0].output.name)
 
 
@@ -115,17 +115,17 @@ _NEEDS: Final = {
     "latency": "calls beyond the warm-up",
     "outcome_ratio": "outcomes of both sides at two times",
 }
-"""What a chart is drawn of."""
+"""The data that each chart needs."""
 
 
-def _unnamed(output: str | None, what: str, names: Sequence[str], kinds: Mapping[str, str]) -> str:
-    """Say which output is to be named, or why there is none to draw."""
+def _problem(output: str | None, what: str, names: Sequence[str], kinds: Mapping[str, str]) -> str:
+    """Return the message that an output must be named, or why there is none to draw."""
     if output is None and len(names) > 1:
         return f"name the output, one of: {', '.join(names)}"
     others = {name: kind for name, kind in kinds.items() if name not in names}
     if output in others or (output is None and others):
-        said = ", ".join(f"{name} is a {kind}" for name, kind in others.items())
-        return f"this chart is of {what}, and {said}: `answers` and `checks` have its figures"
+        named = ", ".join(f"{name} is a {kind}" for name, kind in others.items())
+        return f"this chart is of {what}, and {named}: `answers` and `checks` have its figures"
     if not names:
         return f"this chart is of {what}, and there are none"
     return f"no output {output!r} is compared by {what}, but: {', '.join(names)}"

@@ -8,12 +8,12 @@ from flags.gate.evidence import Output
 
 
 def output_sections(view: OutputView) -> Iterator[Section]:
-    """Yield the sections that have something to show."""
+    """Yield the sections that have content."""
     output = view.output
     shown = (
         ("alarms", "Alarms", output.alarms is not None),
         ("segments", "Segments", view.forest is not None and len(view.forest.rows) > 1),
-        ("scores", _values(output), output.distribution is not None),
+        ("scores", _scores_title(output), output.distribution is not None),
         ("quality", "Quality", output.quality is not None or bool(view.cells)),
         ("calibration", "Calibration", output.calibration is not None),
         ("flips", "Flips", bool(output.flips)),
@@ -23,12 +23,12 @@ def output_sections(view: OutputView) -> Iterator[Section]:
             yield Section(f"{view.anchor}-{name}", title, f"{name}.html.j2", view, output.name)
 
 
-def _values(output: Output) -> str:
+def _scores_title(output: Output) -> str:
     return "Scores" if any(output.thresholds.values()) else "Numbers"
 
 
-def absent(view: OutputView) -> Iterator[str]:
-    """Name the sections that an output lacks, and what each would need."""
+def missing_sections(view: OutputView) -> Iterator[str]:
+    """Say which sections an output lacks, and the data that each needs."""
     output = view.output
     if output.alarms is None:
         yield (

@@ -1,4 +1,4 @@
-"""The rows of the tables of one output: quantiles, quality and the cells of its labels."""
+"""The rows of the tables of one output: quantiles, quality and labels by cell."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,24 +14,24 @@ _ALARMS: Final = {
     (False, False): "neither",
     (None, None): "not both decided",
 }
-"""By the alarms of both sides, the name of the cell, in order of rows."""
+"""Names of cells by the alarms of primary and candidate, in the order of rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Hold one row of a table that sets the sides against each other."""
+    """A row of a table that compares both sides."""
 
     name: str
     primary: str
     candidate: str
     difference: str = ""
     counts: tuple[str, str] = ("", "")
-    """Of which counts the cells are shares."""
+    """The counts behind the shares of primary and candidate, as text."""
 
 
 @dataclass(frozen=True, slots=True)
 class CellRow:
-    """Hold one row of the table of labels: pairs of a cell that one side answered."""
+    """A row of the table of labels: the pairs of a cell that one side answered."""
 
     alarms: str
     served: str
@@ -40,7 +40,7 @@ class CellRow:
     coverage: float | None
     positives: int
     young: int
-    """Labels of pairs that are too young for them to count."""
+    """Labels of pairs that are too young, so that their labels do not count."""
 
 
 def quantile_rows(described: Distribution) -> tuple[Row, ...]:
@@ -60,7 +60,7 @@ def quantile_rows(described: Distribution) -> tuple[Row, ...]:
 
 
 def quality_rows(quality: Quality) -> tuple[Row, ...]:
-    """Return what labels say of both sides."""
+    """Return the figures of both sides that labels allow."""
     sides = quality.primary, quality.candidate
 
     def figures(name: str, of: Callable[[SideQuality], float | None]) -> Row:
@@ -84,7 +84,7 @@ def quality_rows(quality: Quality) -> tuple[Row, ...]:
 
 
 def _right(quality: Quality) -> tuple[str, str]:
-    """Return the share of labelled pairs in which a side's alarm is what the label says."""
+    """Return for each side the share of labelled pairs in which its alarm agrees with the label."""
     caught, false = quality.caught, quality.false_alarms
     total = caught.pairs + false.pairs
     sides = ((caught.primary, false.primary), (caught.candidate, false.candidate))
@@ -96,13 +96,14 @@ def _right(quality: Quality) -> tuple[str, str]:
 
 
 def cell_rows(labelling: Labelling) -> tuple[CellRow, ...]:
-    """Return the pairs with and without a label, by both alarms and the side that answered."""
+    """Return counts of pairs with and without a label, by alarms of both sides and served side."""
     old = {_key(each): each for each in labelling.old}
     young = {_key(each): each for each in labelling.young}
     rows = []
-    for key in sorted({*old, *young}, key=lambda each: (-_number(each[0]), each[1])):
-        there, later = old.get(key), young.get(key)
-        pairs, labelled = (there.pairs, there.labelled) if there else (0, 0)
+    names = list(_ALARMS)
+    for key in sorted({*old, *young}, key=lambda each: (names.index(each[0]), each[1])):
+        old_cell, young_cell = old.get(key), young.get(key)
+        pairs, labelled = (old_cell.pairs, old_cell.labelled) if old_cell else (0, 0)
         rows.append(
             CellRow(
                 alarms=_ALARMS[key[0]],
@@ -110,8 +111,8 @@ def cell_rows(labelling: Labelling) -> tuple[CellRow, ...]:
                 pairs=pairs,
                 labelled=labelled,
                 coverage=labelled / pairs if pairs else None,
-                positives=there.positives if there else 0,
-                young=later.labelled if later else 0,
+                positives=old_cell.positives if old_cell else 0,
+                young=young_cell.labelled if young_cell else 0,
             )
         )
     return tuple(rows)
@@ -119,7 +120,3 @@ def cell_rows(labelling: Labelling) -> tuple[CellRow, ...]:
 
 def _key(cell: LabelledCell) -> tuple[tuple[bool | None, bool | None], str]:
     return (cell.primary_alarm, cell.candidate_alarm), cell.served or "nobody"
-
-
-def _number(alarms: tuple[bool | None, bool | None]) -> int:
-    return list(_ALARMS)[::-1].index(alarms)

@@ -31,18 +31,18 @@ from flags.gate.evidence import (
 from flags.gate.sequences import RatioSequence, ShareSequence
 
 SEGMENT_ROWS: Final = 24
-"""Values of segments that are drawn, those with most alarms; the JSON has all of them."""
+"""Values of segments that are drawn, the ones with most alarms; the JSON has all of them."""
 
 _ALPHA: Final = 0.05
 """Error rate of the confidence sequences that are drawn."""
 
 _HOUR: Final = 3_600
-"""Seconds below which nothing is said about a day."""
+"""Seconds that a window must have for alarms per day."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Hold one part of a bar: its look, its name, how many, and its place from 0 to 100."""
+class BarPart:
+    """One part of a bar: its CSS class, name and count, and its position from 0 to 100."""
 
     look: str
     name: str
@@ -53,7 +53,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class FlipList:
-    """Hold pairs whose sides disagree in one direction; `total` counts all of them."""
+    """Pairs whose sides disagree in one direction; `total` includes pairs that are not listed."""
 
     title: str
     total: int
@@ -62,16 +62,18 @@ class FlipList:
 
 @dataclass(frozen=True, slots=True)
 class OutputView:
-    """Hold an output with its charts; a chart without anything to draw is None."""
+    """An output with its charts and table rows; a chart with nothing to draw is None."""
 
     anchor: str
     output: Output
     ratio: Interval | None
+    """The alarm ratio."""
     common: Interval | None
-    """Of the primary's alarms, the share that the candidate raises too."""
-    parts: tuple[Part, ...]
-    """The alarms of either side: lost, in common, new."""
+    """The share of the primary's alarms that the candidate raises too."""
+    parts: tuple[BarPart, ...]
+    """The bar of the alarms of either side: lost, in common, new."""
     per_day: Mapping[str, str]
+    """Alarms per day, by side."""
     rates: Plot | None
     cumulative: Plot | None
     by_hour: Plot | None
@@ -86,6 +88,7 @@ class OutputView:
     cells: tuple[CellRow, ...]
     flips: tuple[FlipList, ...]
     payload: str
+    """The flag's JSON payload that sets the offered threshold; empty without an offer."""
     offered: Ratio | None
     """The alarm ratio at the offered threshold."""
 
@@ -94,14 +97,14 @@ class OutputView:
         cls,
         output: Output,
         anchor: str,
-        held: float,
+        age: float,
         limits: RatioLimits | None,
         segment_limits: RatioLimits | None,
-        broken: datetime | None = None,
+        break_time: datetime | None = None,
     ) -> "OutputView":
-        """Draw an output. `held` is in seconds; the limits are those of the alarm ratios.
+        """Draw an output. `age` of the window is in seconds; the limits are of alarm ratios.
 
-        `broken` is since when the ratio of alarms is another one.
+        `break_time` is when the alarm ratio changed.
         """
         alarms, described = output.alarms, output.distribution
         shown = sorted(output.segments, key=lambda each: -_fired(each.alarms))[:SEGMENT_ROWS]
@@ -120,10 +123,10 @@ class OutputView:
             ratio=confidence_sequence(alarms) if alarms else None,
             common=_common(alarms) if alarms and alarms.primary.count else None,
             parts=_parts(alarms) if alarms else (),
-            per_day=_per_day(alarms, held),
-            rates=alarm_rates(f"{anchor}-rates", output.periods, broken),
+            per_day=_per_day(alarms, age),
+            rates=alarm_rates(f"{anchor}-rates", output.periods, break_time),
             cumulative=alarm_ratio(
-                f"{anchor}-ratio", output.periods, confidence_sequence, limits, broken
+                f"{anchor}-ratio", output.periods, confidence_sequence, limits, break_time
             ),
             by_hour=ratio_by_hour(f"{anchor}-hour", output.periods, confidence_sequence, limits),
             by_week_day=ratio_by_week_day(
@@ -148,20 +151,20 @@ class OutputView:
 
 
 def confidence_sequence(alarms: Paired) -> Interval:
-    """Put a confidence sequence of 95 % around an alarm ratio, as the gate does."""
+    """Return an alarm ratio with its confidence sequence of 95 %, as the gate computes it."""
     sequence = RatioSequence(alarms)
     low, high = sequence.interval(_ALPHA)
     return Interval(sequence.value, low, high)
 
 
 def _common(alarms: Paired) -> Interval:
-    """Put a confidence sequence of 95 % around the share of alarms in common."""
+    """Return the share of alarms in common with its confidence sequence of 95 %."""
     sequence = ShareSequence(Count(alarms.both, alarms.primary.count))
     return Interval(sequence.value, *sequence.interval(_ALPHA))
 
 
-def _parts(alarms: Paired) -> tuple[Part, ...]:
-    """Cut a bar of the alarms of either side; a part that has any can be seen."""
+def _parts(alarms: Paired) -> tuple[BarPart, ...]:
+    """Divide a bar by the alarms of either side; a part with alarms has a visible width."""
     counts = (
         ("lost", "only primary (lost)", alarms.primary_only),
         ("common", "in common", alarms.both),
@@ -169,15 +172,15 @@ def _parts(alarms: Paired) -> tuple[Part, ...]:
     )
     widths = [max(count / (_fired(alarms) or 1), 0.006 if count else 0) for *_, count in counts]
     scale = 100 / (sum(widths) or 1)
-    found, start = [], 0.0
+    parts, start = [], 0.0
     for (look, name, count), width in zip(counts, widths, strict=True):
-        found.append(Part(look, name, count, round(start, 2), round(scale * width, 2)))
+        parts.append(BarPart(look, name, count, round(start, 2), round(scale * width, 2)))
         start += scale * width
-    return tuple(found)
+    return tuple(parts)
 
 
 def _flip_lists(output: Output) -> Iterator[FlipList]:
-    """Part the flips by direction; a direction that has none is left out."""
+    """Split the flips by direction; a direction without flips is left out."""
     counts = output.alarms or Paired(0, 0, 0, 0)
     for title, is_new, total in (
         ("New alarms: only the candidate", True, counts.candidate_only),
@@ -189,13 +192,14 @@ def _flip_lists(output: Output) -> Iterator[FlipList]:
 
 
 def _fired(alarms: Paired) -> int:
+    """Return the number of pairs in which either side raises an alarm."""
     return alarms.pairs - alarms.neither
 
 
-def _per_day(alarms: Paired | None, held: float) -> dict[str, str]:
-    if alarms is None or held < _HOUR:
+def _per_day(alarms: Paired | None, age: float) -> dict[str, str]:
+    if alarms is None or age < _HOUR:
         return {"primary": "-", "candidate": "-"}
-    days = held / 86_400
+    days = age / 86_400
     return {
         "primary": f"{alarms.primary.count / days:,.1f}",
         "candidate": f"{alarms.candidate.count / days:,.1f}",

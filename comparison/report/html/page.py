@@ -1,7 +1,7 @@
 """The evidence and the verdict as one self-contained HTML page.
 
-There is no script in it, and a content security policy forbids what a hostile string could try.
-Everything that is printed is escaped (Jinja2's autoescape), and control characters are replaced.
+The page has no script, and its content security policy blocks any that a hostile string inserts.
+All output is escaped (Jinja2's autoescape), and control characters are replaced.
 """
 
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ def render(
     judgement: Judgement | None = None,
     examples: Sequence[TextExample] = (),
 ) -> str:
-    """Return the page; without a judgement it shows the evidence and decides nothing.
+    """Return the page; without a judgement it shows only the evidence.
 
-    `examples` are judged texts to read: they are on the page and nowhere else.
+    `examples` are judged texts to read; no other report shows them.
     """
     outputs = output_views(evidence, judgement)
     page: str = (

@@ -1,6 +1,6 @@
-"""The sections of the page: each has a heading, a template, and what the template shows.
+"""The sections of the page: each has a heading, a template, and data for the template.
 
-A section without content is not made, so that neither the page nor its table of contents has it.
+A section without content is left out of the page and of its table of contents.
 """
 
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Hold one part of the page; `template` is a file of `templates`, which gets it as `section`.
+    """A part of the page; `template` is a file in `templates`, which gets this as `section`.
 
-    `view` is what it shows, `about` an output's name, below `title` in the table of contents.
+    `view` is the data for the template, `about` the name of the output, shown beside the title.
     """
 
     anchor: str
@@ -23,10 +23,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Hold the sections of one output, or of what is not about one.
+    """The sections of one output, or sections that are not about an output.
 
-    Of several outputs each has a line with its name and `summary`; a folded one shows no more until
-    it is opened.
+    With several outputs, each group begins with a line that has its `title` and `summary`; a folded
+    group shows only this line until it is opened.
     """
 
     anchor: str
@@ -35,4 +35,4 @@ class Group:
     summary: str = ""
     is_folded: bool = False
     is_named: bool = False
-    """Whether the line is shown."""
+    """Whether the line with title and summary is shown."""

@@ -1,4 +1,4 @@
-"""What the page and the terminal say of outputs that are not scores, one module for each kind.
+"""The sections of outputs that are not scores, for page and terminal; one module for each kind.
 
-The module of a kind has `section(found)`, which makes a `Section` of its evidence.
+The module of a kind has `section(evidence)`, which returns a `Section`.
 """

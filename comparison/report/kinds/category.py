@@ -1,4 +1,4 @@
-"""The section on a class out of several."""
+"""The section on an output that is a class."""
 
 from typing import Final
 
@@ -11,11 +11,11 @@ from flags.gate.number_format import plural
 from flags.gate.sequences import RatioSequence
 
 ROWS: Final = 10
-"""Classes that are shown, those that changed most first; the JSON has all of them."""
+"""Classes that are shown, the most changed first; the JSON has all of them."""
 
 
 def section(found: CategoryEvidence) -> Section:
-    """Return the classes that changed most, and with labels who is right."""
+    """Return the section: the classes that changed most, and with labels the accuracy."""
     tables = []
     if found.primary is not None and found.candidate is not None:
         tables.append(_quality(found.primary, found.candidate))
@@ -44,8 +44,8 @@ def _quality(primary: CategoryQuality, candidate: CategoryQuality) -> SectionTab
 def _classes(found: CategoryEvidence) -> SectionTable:
     largest = sorted(found.classes, key=_change, reverse=True)[:ROWS]
     rows = tuple(_class_row(each, found) for each in largest)
-    left = len(found.classes) - len(largest)
-    caption = "Classes, the largest changes first" + (f", {left} more not shown" if left else "")
+    more = len(found.classes) - len(largest)
+    caption = "Classes, the largest changes first" + (f", {more} more not shown" if more else "")
     recalls = ("recall p.", "recall c.") if found.labelled else ()
     headings = ("class", "primary", "candidate", "ratio", *recalls, "becomes, most often")
     return SectionTable(caption, headings, rows)
@@ -69,7 +69,7 @@ def _class_row(each: ClassEvidence, found: CategoryEvidence) -> tuple[str, ...]:
 
 
 def _becomes(name: str, found: CategoryEvidence) -> str:
-    """Name what the candidate says most often where the primary says a class, and it does not."""
+    """Return the candidate's most frequent other class where the primary's is `name`."""
     change = next((each for each in found.changes if each.primary == name), None)
     return "-" if change is None else f"{plural(change.pairs, 'pair')}: {change.candidate}"
 

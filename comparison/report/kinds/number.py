@@ -1,4 +1,4 @@
-"""The section on a number without a threshold."""
+"""The section on an output that is a number without a threshold."""
 
 from comparison.evidence.number_format import number, percent, signed
 from comparison.pairs.sides import SIDES
@@ -16,7 +16,7 @@ from flags.gate.evidence import AnswerPart
 
 
 def section(found: NumberEvidence) -> Section:
-    """Return agreement, and with labels the errors of both sides."""
+    """Return the section: the differences of both sides, and with labels their errors."""
     tables = [_agreement(found)]
     notes = []
     if found.primary is not None and found.candidate is not None:

@@ -9,19 +9,19 @@ from comparison.report.kinds.section import SectionTable
 from flags.gate.evidence import AnswerEvidence, AnswerPart, PartRole
 
 SEGMENT_ROWS: Final = 12
-"""Values of segments that are shown, those with most pairs; the JSON has all that are counted."""
+"""Values of segments that are shown, the ones with most pairs; the JSON has all counted ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartColumn:
-    """Name a column, and say what it holds of a part."""
+    """The heading of a column, and the function from a part to its cell."""
 
     heading: str
     of: Callable[[AnswerPart], str]
 
 
 def shown_parts(found: AnswerEvidence) -> list[AnswerPart]:
-    """Return the parts that are shown; none where all pairs are all that there is."""
+    """Return the parts that are shown; none if the only part is all pairs."""
     segments = [each for each in found.parts if each.role is PartRole.SEGMENT]
     largest = sorted(segments, key=lambda each: -each.pairs)[:SEGMENT_ROWS]
     shown = [each for each in found.parts if each.role is not PartRole.SEGMENT or each in largest]
@@ -29,7 +29,7 @@ def shown_parts(found: AnswerEvidence) -> list[AnswerPart]:
 
 
 def part_table(found: AnswerEvidence, columns: Sequence[PartColumn]) -> list[SectionTable]:
-    """Return the table, in a list that is empty where it would say nothing."""
+    """Return the table in a list; the list is empty if no parts are shown."""
     shown = shown_parts(found)
     if not shown:
         return []
@@ -37,22 +37,22 @@ def part_table(found: AnswerEvidence, columns: Sequence[PartColumn]) -> list[Sec
         (each.name, f"{each.pairs:,}", *(column.of(each) for column in columns)) for each in shown
     )
     segments = sum(each.role is PartRole.SEGMENT for each in found.parts)
-    left = segments - sum(each.role is PartRole.SEGMENT for each in shown)
-    caption = "By segment and time" + (f", {left} more values not shown" if left else "")
+    more = segments - sum(each.role is PartRole.SEGMENT for each in shown)
+    caption = "By segment and time" + (f", {more} more values not shown" if more else "")
     return [SectionTable(caption, ("", "pairs", *(each.heading for each in columns)), rows)]
 
 
 def mean(part: AnswerPart, name: str, of: str | None = None) -> float | None:
-    """Return the mean of a sum, over all pairs or over those that another sum counts."""
+    """Return a sum of a part divided by its pairs, or by the sum `of` (such as `labelled`)."""
     total = part.pairs if of is None else part.sums.get(of, 0.0)
     return part.sums[name] / total if total and name in part.sums else None
 
 
 def labelled_share(heading: str, name: str) -> PartColumn:
-    """Return the column of a share of the labelled pairs."""
+    """Return a column with a share of the labelled pairs."""
     return PartColumn(heading, lambda part: percent(mean(part, name, "labelled")))
 
 
 def labelled_mean(heading: str, name: str) -> PartColumn:
-    """Return the column of a mean over the labelled pairs."""
+    """Return a column with a mean over the labelled pairs."""
     return PartColumn(heading, lambda part: number(mean(part, name, "labelled")))

@@ -1,4 +1,4 @@
-"""The section on preferences: whose texts are better, and how far the judge can be believed."""
+"""The section on preferences: which side's texts are better, and how reliable the judge is."""
 
 from comparison.evidence.number_format import percent
 from comparison.report.kinds.section import Section, SectionTable
@@ -10,7 +10,7 @@ _TIE = 0.5
 
 
 def preference_section(found: PreferenceEvidence) -> Section:
-    """Return the win rate, the position bias and the noise of the judge."""
+    """Return the section: win rate, position bias and noise of the judge."""
     rows = [_row("the candidate's text preferred", WinRateSequence(found.units), found.prompts)]
     if found.position:
         pairs = sum(each.units for each in found.position)

@@ -1,4 +1,4 @@
-"""The section on a ranking."""
+"""The section on an output that is a ranking."""
 
 from typing import Final
 
@@ -9,11 +9,11 @@ from flags.gate.checks.exposure import Exposure
 from flags.gate.checks.ranking import RankingEvidence, RankingQuality
 
 ROWS: Final = 5
-"""Items that are shown, those whose exposure changed most; the JSON has more of them."""
+"""Items and groups that are shown, the most changed exposure first; the JSON has more of them."""
 
 
 def section(found: RankingEvidence) -> Section:
-    """Return what the lists have in common, how relevant they are, and what each side shows."""
+    """Return the section: agreement of the lists, exposure of items, and with labels relevance."""
     tables = []
     if found.primary is not None and found.candidate is not None:
         tables.append(_quality(found.primary, found.candidate, found.depth))

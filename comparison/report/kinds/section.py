@@ -1,4 +1,4 @@
-"""A section on one output: tables and remarks, the same on the page and in the terminal."""
+"""A section on one output: tables and notes, the same on the page and in the terminal."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from flags.gate.evidence import AnswerEvidence
 
 @dataclass(frozen=True, slots=True)
 class SectionTable:
-    """Hold a table whose first column has words, the others figures."""
+    """A table whose first column has texts, the others figures."""
 
     caption: str
     headings: tuple[str, ...]
@@ -18,17 +18,17 @@ class SectionTable:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Hold what is said of one output."""
+    """The tables, notes and charts of one output."""
 
     title: str
     tables: tuple[SectionTable, ...]
     notes: tuple[str, ...] = ()
     charts: tuple[Plot, ...] = ()
-    """On the page, after the tables."""
+    """Shown on the page only, after the tables."""
 
 
 def labelled_note(found: AnswerEvidence, covered: Iterable[str]) -> str:
-    """Say how many labels there are, and of whose answers."""
+    """Return a note on the number of labels, and their coverage by the side that answered."""
     by_side = ", ".join(covered)
     return f"{found.labelled:,} labelled of {found.paired:,} pairs" + (
         f"; labelled by who answered: {by_side}" if by_side else ""

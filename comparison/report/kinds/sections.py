@@ -7,7 +7,7 @@ from flags.pairing.kinds import registry
 
 
 def sections(evidence: Evidence) -> tuple[Section, ...]:
-    """Return a section for each output of a kind, and for each whose texts were judged."""
+    """Return a section for each output that is not a score, and for each judged text output."""
     modules = registry.layer("comparison.report.kinds")
     return (
         *(modules[each.kind].section(each) for each in evidence.answers),

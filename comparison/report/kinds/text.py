@@ -1,4 +1,4 @@
-"""The section on a text."""
+"""The section on an output that is a text."""
 
 from functools import partial
 from typing import Final
@@ -12,7 +12,7 @@ from flags.pairing.kinds.text import EMPTY, REFUSAL
 
 
 def section(found: TextEvidence) -> Section:
-    """Return how far the texts are the same, how long they are, and what the rules say."""
+    """Return the section: equal texts, lengths, and the results of the declared rules."""
     tables = [_agreement(found)]
     if found.rules:
         tables.append(_rules(found))

@@ -1,4 +1,4 @@
-"""Sections of a terminal's output, cut where all of them would be longer than a screen or two."""
+"""Terminal output in sections, which are shortened if together they exceed LINES lines."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -11,10 +11,10 @@ LINES: Final = 59
 """Lines that a command prints at most, for any number of outputs, segments and metrics."""
 
 ELSEWHERE: Final = "--html and --json have all"
-"""Where the rest is of what a command prints."""
+"""The hint where the omitted lines are."""
 
-_FEWEST: Final = 4
-"""Lines of a section that are kept however long the others are, if it has as many."""
+_MIN_LINES: Final = 4
+"""Lines of a section that are always kept, if it has so many."""
 
 Section = Callable[[Console], None]
 
@@ -27,23 +27,24 @@ def print_sections(
     expendable: Section | None = None,
     elsewhere: str = ELSEWHERE,
 ) -> None:
-    """Print sections in their order; the longest are cut until all fit, and say by how much.
+    """Print sections in order, in `most` lines: the longest are shortened, and say by how much.
 
-    Some may be `favoured`: they are cut as if they had half of their lines; one `expendable`: as if
-    it had three times as many. `elsewhere` says where the rest is.
+    To find the longest, the lines of `favoured` sections count half, and those of the `expendable`
+    section three times. `elsewhere` is the hint where the omitted lines are.
     """
     lines = [_lines(console, section) for section in sections]
     weights = [
         0.5 if section in favoured else 3.0 if section is expendable else 1.0
         for section in sections
     ]
-    kept = _kept([len(each) for each in lines], weights, most)
-    for written, count in zip(lines, kept, strict=True):
-        if count < len(written):
-            left = len(written) - count + 1
-            more = f"... and {plural(left, 'more line')}: {elsewhere}"
-            written = [*written[: count - 1], more]
-        for line in written:
+    kept = _kept_lines([len(each) for each in lines], weights, most)
+    for section_lines, count in zip(lines, kept, strict=True):
+        shown = section_lines
+        if count < len(section_lines):
+            omitted = len(section_lines) - count + 1
+            more = f"... and {plural(omitted, 'more line')}: {elsewhere}"
+            shown = [*section_lines[: count - 1], more]
+        for line in shown:
             console.file.write(f"{line}\n")
 
 
@@ -53,12 +54,12 @@ def _lines(console: Console, section: Section) -> list[str]:
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
-def _kept(lengths: list[int], weights: list[float], most: int) -> list[int]:
-    """Take a line at a time off the longest section, the last ones last, until all fit."""
+def _kept_lines(lengths: list[int], weights: list[float], most: int) -> list[int]:
+    """Remove a line at a time from the longest section, of equal ones the first, until all fit."""
     kept = list(lengths)
     while sum(kept) > most:
-        longest = max(range(len(kept)), key=lambda place: (kept[place] * weights[place], -place))
-        if kept[longest] <= _FEWEST:
+        longest = max(range(len(kept)), key=lambda index: (kept[index] * weights[index], -index))
+        if kept[longest] <= _MIN_LINES:
             break
         kept[longest] -= 1
     return kept

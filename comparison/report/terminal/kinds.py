@@ -1,4 +1,4 @@
-"""What is said of outputs that are not scores, for a terminal."""
+"""The sections of outputs that are not scores, for a terminal."""
 
 from rich.console import Console
 
@@ -8,10 +8,10 @@ from flags.gate.evidence import Evidence
 
 
 def print_kinds(evidence: Evidence, console: Console) -> None:
-    """Print a section for each output of a kind."""
+    """Print the tables and notes of each section; the title is above the first table."""
     for section in sections(evidence):
-        for place, table in enumerate(section.tables):
-            title = section.title if place == 0 else ""
+        for position, table in enumerate(section.tables):
+            title = section.title if position == 0 else ""
             printed = new_table(title, table.caption, *table.headings[1:])
             for row in table.rows:
                 add_row(printed, *row)

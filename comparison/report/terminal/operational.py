@@ -1,4 +1,4 @@
-"""The operational alarms for a terminal: a line of marks for the time of the window."""
+"""The operational alarms for a terminal, each as a time line of marks."""
 
 from datetime import timedelta
 from typing import Final
@@ -32,7 +32,7 @@ def print_operational(evidence: Evidence, console: Console) -> None:
 
 
 def time_line(alarm: OperationalAlarmHistory, window: Window, marks: int = _MARKS) -> str:
-    """Return a mark for each part of the window, the gravest state in it; blank before any."""
+    """Return a mark per part of the window: its gravest state, a blank before the first look."""
     size = max((window.until - window.since) / marks, timedelta(microseconds=1))
     ends = [each.since for each in alarm.periods[1:]] + [window.until]
     found: list[AlarmState | None] = [None] * marks

@@ -1,4 +1,4 @@
-"""What happened downstream for a terminal."""
+"""The metrics of outcomes for a terminal."""
 
 from rich.console import Console
 
@@ -25,10 +25,12 @@ def _print(summary: OutcomeSummary, console: Console) -> None:
             add_row(table, arm.side, f"{arm.units:,}", happened, f"{arm.flips:,}", there)
         print_table(table, console)
     for each in summary.ratios:
-        found = each.interval
-        bounds = between(ratio(found.low), ratio(found.high))
-        said = "nothing happened" if found.value is None else f"{ratio(found.value)}x ({bounds})"
-        note(console, f"{summary.name} {each.name}: {said}")
+        value, bounds = (
+            each.interval.value,
+            between(ratio(each.interval.low), ratio(each.interval.high)),
+        )
+        text = "nothing happened" if value is None else f"{ratio(value)}x ({bounds})"
+        note(console, f"{summary.name} {each.name}: {text}")
     for age in summary.novelty:
         times = ratio(age.candidate / age.primary) if age.primary else "-"
         note(console, f"{summary.name}, units of {age.age}: {times}x on flips")

@@ -1,4 +1,4 @@
-"""What a table of preferences holds, in the terminal."""
+"""A summary of a table of preferences for a terminal."""
 
 import pandas as pd
 from rich.console import Console
@@ -14,7 +14,7 @@ from flags.printable import printable
 
 
 def print_preferences(journal: Journal, console: Console) -> None:
-    """Print how many pairs were judged, for what, and whom the judge prefers."""
+    """Print how many pairs were judged, at which cost, and which side the judge prefers."""
     found = preferences_of(journal)
     cost = sum(each.cost for each in journal.rows)
     console.print(
@@ -25,37 +25,37 @@ def print_preferences(journal: Journal, console: Console) -> None:
         markup=False,
         soft_wrap=True,
     )
-    same = {(each.request_id, each.output) for each in journal.rows if each.same_model}
+    same_model = {(each.request_id, each.output) for each in journal.rows if each.same_model}
     keys = zip(found.frame["request_id"], found.frame["output"], strict=True)
-    alike = pd.Series([key in same for key in keys], index=found.frame.index, dtype=bool)
+    is_noise = pd.Series([key in same_model for key in keys], index=found.frame.index, dtype=bool)
     units = pd.Series(pd.NA, index=found.frame.index, dtype="string")
     for output, part in found.frame.assign(unit=units).groupby("output", dropna=False):
-        here = alike[part.index]
-        seen = preference_evidence(str(output), part.loc[~here], part.loc[here])
-        for line in _lines(seen):
+        noise = is_noise[part.index]
+        evidence = preference_evidence(str(output), part.loc[~noise], part.loc[noise])
+        for line in _lines(evidence):
             console.print(f"{printable(str(output))}: {line}", markup=False, soft_wrap=True)
 
 
-def _lines(seen: PreferenceEvidence) -> list[str]:
-    win_rate = WinRateSequence(seen.units)
+def _lines(evidence: PreferenceEvidence) -> list[str]:
+    win_rate = WinRateSequence(evidence.units)
     lines = []
     if win_rate.value is not None:
         low, high = win_rate.interval(0.05)
         lines.append(
             f"the candidate's text is preferred in {percent(win_rate.value)} of "
-            f"{plural(seen.prompts, 'pair')} that differ (95 % CI {percent(low)} to "
+            f"{plural(evidence.prompts, 'pair')} that differ (95 % CI {percent(low)} to "
             f"{percent(high)})"
         )
-    if seen.position:
-        lines.append(f"what is shown first is preferred in {_share(seen.position)}")
-    if seen.consistent.rate is not None:
-        lines.append(f"the same answer wins in both orders in {percent(seen.consistent.rate)}")
-    if seen.same_model:
-        decided = sum(each.units for each in seen.same_model if each.value != 0.5)
-        total = sum(each.units for each in seen.same_model)
+    if evidence.position:
+        lines.append(f"what is shown first is preferred in {_share(evidence.position)}")
+    if evidence.consistent.rate is not None:
+        lines.append(f"the same answer wins in both orders in {percent(evidence.consistent.rate)}")
+    if evidence.same_model:
+        decided = sum(each.units for each in evidence.same_model if each.value != 0.5)
+        total = sum(each.units for each in evidence.same_model)
         lines.append(
             f"of {plural(total, 'pair')} of the same model twice, the candidate's side wins "
-            f"{_share(seen.same_model)}; {total - decided:,} are a tie"
+            f"{_share(evidence.same_model)}; {total - decided:,} are a tie"
         )
     return lines
 

@@ -21,7 +21,7 @@ from flags.gate.selection import cells_of, said
 
 
 def print_quality(output: Output, console: Console) -> None:
-    """Print what labels show of an output; nothing without any."""
+    """Print the quality of an output and the coverage of its labels; nothing without labels."""
     if output.quality:
         _print_quality(output.name, output.quality, console)
     if output.labelling and output.labelling.coverage:

@@ -1,4 +1,4 @@
-"""A summary and its conclusion as tables for a terminal of 80 columns or more."""
+"""A summary and its conclusion for a terminal of 80 columns or more."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -32,10 +32,10 @@ def print_summary(
     now: datetime,
     elsewhere: str = ELSEWHERE,
 ) -> None:
-    """Print everything, the conclusion last, where the eye is when the prompt returns.
+    """Print all sections; the conclusion is last, so that it is just above the next prompt.
 
-    `now` tells workers that run from those that are gone without an end, `elsewhere` where the
-    lines are that are left out.
+    `now` decides which workers have ended without a stop record, `elsewhere` is the hint where
+    omitted lines are.
     """
     scores, outputs = output_sections(summary)
     sections: list[Section] = [
@@ -79,26 +79,27 @@ def _completeness(summary: Summary, now: datetime) -> str:
     accounting = summary.accounting
     if accounting.completeness is None:
         return "without sequence numbers"
-    made = set[str]().union(*(worker.flags for worker in accounting.workers))
-    flags = f" for {len(made)} flags" if len(made) > 1 else ""
+    flags = set[str]().union(*(worker.flags for worker in accounting.workers))
+    for_flags = f" for {len(flags)} flags" if len(flags) > 1 else ""
     return (
         f"complete {percent(accounting.completeness)}: {accounting.found:,} of "
-        f"{accounting.expected:,} made{flags} by {plural(len(accounting.workers), 'worker')}"
+        f"{accounting.expected:,} made{for_flags} by {plural(len(accounting.workers), 'worker')}"
         + _open_ends(accounting.open_ends(now))
     )
 
 
 def _open_ends(workers: Sequence[Worker]) -> str:
-    """Say what may be missing at the end of a record, which leaves no gap in its numbers."""
+    """Say how many last pairs of ended workers may be missing, which leaves no gap in numbers."""
     if not workers:
         return ""
     lacking = [worker.may_lack for worker in workers if worker.may_lack is not None]
-    known = len(lacking) == len(workers)
-    what = f"up to {sum(lacking):,} more" if known else "nobody knows how many more"
-    return f" ({len(workers):,} ended without a stop record and made {what})"
+    is_known = len(lacking) == len(workers)
+    more = f"up to {sum(lacking):,} more" if is_known else "an unknown number more"
+    return f" ({len(workers):,} ended without a stop record and made {more})"
 
 
 def _set_aside(summary: Summary) -> str:
+    """Name the lines, spans and pairs that are not counted, or are unusual."""
     read = summary.accounting
     parts = (
         (read.duplicates, plural(read.duplicates, "duplicate")),

@@ -27,7 +27,7 @@ SEGMENT_ROWS: Final = 6
 
 
 def output_sections(summary: Summary) -> tuple[Section | None, list[Section]]:
-    """Return the section of scores, and all sections: of the one output, or a line for each."""
+    """Return the section of scores and all sections; for several outputs, None and an overview."""
     if len(summary.outputs) != 1:
         return None, [partial(_print_overview, summary)]
     output = summary.outputs[0]
@@ -37,12 +37,12 @@ def output_sections(summary: Summary) -> tuple[Section | None, list[Section]]:
 
 
 def _print_overview(summary: Summary, console: Console) -> None:
-    """Print a line for each of several outputs, those with the farthest ratio first."""
-    decided = [output for output in summary.outputs if output.alarms]
-    if decided:
+    """Print a line for each of several outputs; the alarm ratio farthest from 1 comes first."""
+    with_alarms = [output for output in summary.outputs if output.alarms]
+    if with_alarms:
         headings = ("output", "primary", "candidate", "ratio", "interval", "agree")
         table = new_table("Alarms of each output", *headings)
-        for output in sorted(decided, key=_distance):
+        for output in sorted(with_alarms, key=_distance):
             add_row(table, output.output, *_alarm_cells(output.alarms))
         print_table(table, console)
     if summary.agreement:
@@ -81,6 +81,7 @@ def _print_medians(outputs: Sequence[OutputFigures], console: Console) -> None:
 
 
 def _distance(output: OutputFigures) -> float:
+    """Return a sort key by the distance of the alarm ratio from 1, the farthest first."""
     value = output.alarms.ratio.value if output.alarms else None
     return -abs(math.log(value)) if value and math.isfinite(value) else -math.inf
 

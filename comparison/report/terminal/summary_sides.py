@@ -1,4 +1,4 @@
-"""Who answered, and how each side fared, as tables."""
+"""Tables of a first comparison: the side that answered, and the health of each side."""
 
 from typing import Final
 
@@ -57,7 +57,7 @@ _MEANINGS: Final = {
         (AnswerUnreadableError, "what is compared was not found in the answer"),
     )
 }
-"""What the errors mean that are ours, and not the models'."""
+"""The meanings of errors that this plugin records, as opposed to errors of the models."""
 
 
 def print_sides(summary: Summary, console: Console) -> None:

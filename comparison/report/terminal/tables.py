@@ -1,4 +1,4 @@
-"""Tables and remarks for a terminal, without control characters."""
+"""Tables and notes for a terminal; control characters are replaced."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from flags.printable import printable
 
 
 def new_table(title: str, *headings: str, left: int = 1) -> Table:
-    """Begin a table whose first `left` columns are words, the others figures."""
+    """Return an empty table whose first `left` columns have texts, the others figures."""
     table = Table(
         title=Text(title, style="bold") if title else None,
         title_justify="left",
@@ -25,7 +25,7 @@ def new_table(title: str, *headings: str, left: int = 1) -> Table:
 
 
 def add_row(table: Table, *cells: str, style: str = "") -> None:
-    """Add a row of plain text; `style` is that of its first cell."""
+    """Add a row of plain text; `style` is the style of its first cell."""
     first, *others = (printable(cell) for cell in cells)
     table.add_row(Text(first, style=style), *map(Text, others))
 
@@ -37,17 +37,17 @@ def print_table(table: Table, console: Console) -> None:
 
 
 def print_pairs(console: Console, rows: Iterable[tuple[str, str]]) -> None:
-    """Print names and what they stand for in two columns."""
+    """Print names and values in two columns."""
     _print_two(console, rows, gap=2)
 
 
 def print_list(console: Console, texts: Iterable[str]) -> None:
-    """Print texts one below the other, each wrapped beside its dash."""
+    """Print a list of texts, each with a dash and wrapped beside it."""
     _print_two(console, (("-", text) for text in texts), gap=1)
 
 
 def _print_two(console: Console, rows: Iterable[tuple[str, str]], gap: int) -> None:
-    """Print two columns, of which the second is wrapped; a path may be longer than a line."""
+    """Print two columns; the second is wrapped anywhere, since a path may be longer than a line."""
     grid = Table.grid(padding=(0, gap, 0, 0))
     grid.add_column()
     grid.add_column(overflow="fold")
@@ -57,12 +57,12 @@ def _print_two(console: Console, rows: Iterable[tuple[str, str]], gap: int) -> N
 
 
 def note(console: Console, text: str) -> None:
-    """Print a remark, dimmed."""
+    """Print a dimmed note."""
     console.print(Text(printable(text), style="dim"))
 
 
 def listed(counts: dict[str, int], limit: int = 4) -> str:
-    """Name the first of what is counted, each with its number."""
+    """Write the first `limit` names with their counts, and how many more names there are."""
     names = [f"{name} ({count:,})" for name, count in list(counts.items())[:limit]]
     more = len(counts) - len(names)
     return ", ".join(names) + (f" and {more:,} more" if more else "")

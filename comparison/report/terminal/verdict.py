@@ -30,7 +30,7 @@ from flags.gate.verdict import Check, Decision, Outcome
 from flags.printable import printable
 
 _WIDE: Final = 100
-"""Columns from which there is room for what a figure rests on."""
+"""Columns of the terminal from which there is room for the column n."""
 
 REASONS: Final = 8
 """Reasons that are printed; --json has all of them."""
@@ -48,7 +48,7 @@ _STYLES: Final = {
 
 
 def print_verdict(evidence: Evidence, judgement: Judgement, console: Console) -> None:
-    """Print it in LINES lines at most, the verdict last, where the eye is in the end."""
+    """Print evidence and verdict in at most LINES lines; the verdict is last, above the prompt."""
     checks = partial(_print_checks, evidence, judgement)
     decision = partial(_print_decision, evidence, judgement)
     print_sections(
@@ -75,8 +75,8 @@ def _print_qualities(evidence: Evidence, console: Console) -> None:
 
 
 def _print_notes(evidence: Evidence, console: Console) -> None:
-    for said in dict.fromkeys(evidence.notes):
-        note(console, said)
+    for text in dict.fromkeys(evidence.notes):
+        note(console, text)
 
 
 def _print_header(evidence: Evidence, judgement: Judgement, console: Console) -> None:
@@ -100,14 +100,14 @@ def _print_header(evidence: Evidence, judgement: Judgement, console: Console) ->
 
 
 def _print_checks(evidence: Evidence, judgement: Judgement, console: Console) -> None:
-    """Print what has failed or is open, and what has passed by an interval.
+    """Print the checks that failed or are open, and those that passed by an interval.
 
-    Where there are few columns, a limit x that holds for 1/x too is x alone, and n is left out.
+    A narrow terminal shows only the upper end of a limit that is a range, and no n.
     """
     headings = ("check", "figure", "interval", "advance", "rollback")
     is_wide = console.width >= _WIDE
-    cells = new_table("Checks", "", *headings, *(["n"] if is_wide else []), left=2)
-    for checks in _alike(judgement.verdict.checks):
+    table = new_table("Checks", "", *headings, *(["n"] if is_wide else []), left=2)
+    for checks in _grouped(judgement.verdict.checks):
         check = checks[0]
         if _needs_no_row(check):
             continue
@@ -117,15 +117,15 @@ def _print_checks(evidence: Evidence, judgement: Judgement, console: Console) ->
         if not is_wide:
             limits = limits[0].rpartition(" to ")[2], limits[1].rpartition(" to ")[2]
         figures = (written.figure, written.interval, *limits, *([written.n] if is_wide else []))
-        add_row(cells, _WORDS[check.outcome], name, *figures, style=_STYLES[check.outcome])
-    if cells.row_count:
-        print_table(cells, console)
+        add_row(table, _WORDS[check.outcome], name, *figures, style=_STYLES[check.outcome])
+    if table.row_count:
+        print_table(table, console)
 
 
 def _print_passed(evidence: Evidence, judgement: Judgement, console: Console) -> None:
-    """Name what has passed without chance in it, and say how to read the checks."""
+    """Name the checks that passed and have no interval, and explain how to read the checks."""
     names = []
-    for checks in _alike(judgement.verdict.checks):
+    for checks in _grouped(judgement.verdict.checks):
         if _needs_no_row(checks[0]):
             written = write_check(checks[0], judgement, evidence)
             names.append(f"{written.title}{written.pass_note}{_more(checks)}")
@@ -142,24 +142,24 @@ def _more(checks: Sequence[Check]) -> str:
     return f" and {len(checks) - 1:,} more" if len(checks) > 1 else ""
 
 
-def _alike(checks: Sequence[Check]) -> list[list[Check]]:
-    """Put checks of one kind and outcome together, such as those of all segments."""
-    found: dict[tuple[str, Outcome, bool], list[Check]] = {}
+def _grouped(checks: Sequence[Check]) -> list[list[Check]]:
+    """Group checks of the same name and outcome, such as the checks of all segments."""
+    groups: dict[tuple[str, Outcome, bool], list[Check]] = {}
     for check in gravest_first(checks):
         has_interval = check.low is not None
-        found.setdefault((check.name, check.outcome, has_interval), []).append(check)
-    return list(found.values())
+        groups.setdefault((check.name, check.outcome, has_interval), []).append(check)
+    return list(groups.values())
 
 
 def _print_decision(evidence: Evidence, judgement: Judgement, console: Console) -> None:
-    said = headline(evidence, judgement)
+    words = headline(evidence, judgement)
     console.print()
-    style = _STYLES[said.decision]
-    console.print(Text(f"{said.decision}: {said.consequence}", style=style))
-    reasons = (*said.reasons, *said.more)
+    style = _STYLES[words.decision]
+    console.print(Text(f"{words.decision}: {words.consequence}", style=style))
+    reasons = (*words.reasons, *words.more)
     print_list(console, reasons[:REASONS])
-    left = len(reasons) - REASONS
-    if left > 0:
-        note(console, f"and {plural(left, 'more reason')}; --json has all of them")
-    for each in said.following:
+    more = len(reasons) - REASONS
+    if more > 0:
+        note(console, f"and {plural(more, 'more reason')}; --json has all of them")
+    for each in words.following:
         note(console, each)

@@ -1,1 +1,1 @@
-"""The charts of the report: evidence in, positions of marks out; a template writes SVG."""
+"""The charts of the report: functions from evidence to positions, which a template draws as SVG."""

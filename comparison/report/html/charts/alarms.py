@@ -23,9 +23,9 @@ from comparison.report.html.charts.ratio_axis import (
     RatioLimits,
     limit_values,
     ratio_ends,
-    ratio_reach,
+    ratio_range,
 )
-from comparison.report.html.charts.ratio_time import Subject, mark_of_break, ratio_over_time
+from comparison.report.html.charts.ratio_time import Subject, break_mark, ratio_over_time
 from comparison.report.html.charts.scales import (
     Axis,
     Tick,
@@ -39,9 +39,9 @@ from flags.gate.evidence import Interval, Paired, Period, SegmentAlarms
 
 
 def alarm_rates(
-    name: str, periods: Sequence[Period], broken: datetime | None = None
+    name: str, periods: Sequence[Period], break_time: datetime | None = None
 ) -> Plot | None:
-    """Draw the alarm rate of each side, a point a bucket, and since when it is another one.
+    """Draw the alarm rate of each side, a point per bucket, with a mark at the break of the ratio.
 
     None for less than two buckets.
     """
@@ -69,14 +69,14 @@ def alarm_rates(
             diamonds("dot candidate", points["candidate"], 3),
         ]
     together = total(each.alarms for each in drawn)
-    mark, word = mark_of_break(x, broken)
+    mark, word = break_mark(x, break_time)
     return Plot(
         name=name,
         title="Alarm rate over time",
         description=(
             f"Primary {_rate(together.primary.rate)} and candidate "
             f"{_rate(together.candidate.rate)} over {len(drawn)} parts of the window."
-            + (f" Another ratio since {broken:%Y-%m-%d %H:%M} UTC." if broken else "")
+            + (f" Another ratio since {break_time:%Y-%m-%d %H:%M} UTC." if break_time else "")
         ),
         x_label="time (UTC)",
         y_label="alarms of pairs",
@@ -94,9 +94,12 @@ def alarm_ratio(
     periods: Sequence[Period],
     estimate: Estimate,
     limits: RatioLimits | None,
-    broken: datetime | None = None,
+    break_time: datetime | None = None,
 ) -> Plot | None:
-    """Draw the ratio of all alarms so far, with its confidence sequence; None if never bounded."""
+    """Draw the alarm ratio of all pairs so far, with its confidence sequence.
+
+    None for less than two buckets, or if no interval is finite.
+    """
     _, drawn = buckets(periods)
     points: list[tuple[datetime, Interval]] = []
     so_far = Paired(0, 0, 0, 0)
@@ -104,12 +107,16 @@ def alarm_ratio(
         so_far = total((so_far, period.alarms))
         points.append((period.start, estimate(so_far)))
     subject = Subject(name, "Alarm ratio of all pairs so far", "the primary's alarms")
-    return ratio_over_time(subject, points, limits, broken)
+    return ratio_over_time(subject, points, limits, break_time)
 
 
 @dataclass(frozen=True, slots=True)
 class ForestRow:
-    """Place one ratio and its interval on [0, 100]; `cut` says at which ends it goes on."""
+    """A row of a forest plot: a ratio and its interval, placed on [0, 100].
+
+    `at` is the position of the ratio, `start` and `end` those of the interval; `cut` says whether
+    each end of the interval is beyond the axis.
+    """
 
     segment: str
     value: str | None
@@ -123,13 +130,13 @@ class ForestRow:
 
 @dataclass(frozen=True, slots=True)
 class Forest:
-    """Hold one row per value of a segment over one axis; `unit` is where the ratio is 1."""
+    """A forest plot: a row per value of a segment, on one axis; at `unit` the ratio is 1."""
 
     rows: tuple[ForestRow, ...]
     ticks: tuple[Tick, ...]
     unit: float
     limits: tuple[tuple[str, float], ...]
-    """Look and place of the lines of the limits."""
+    """CSS class and position of the line of each limit."""
 
 
 def forest(
@@ -138,12 +145,12 @@ def forest(
     estimate: Estimate,
     limits: RatioLimits | None,
 ) -> Forest:
-    """Set the ratio of every segment on one axis, all pairs first."""
-    estimates = [("", None, overall), *((s.segment, s.value, s.alarms) for s in segments)]
-    ratios = [(*named, estimate(named[2])) for named in estimates]
+    """Place the ratio of every value of the segments on one axis, all pairs first."""
+    tables = [("", None, overall), *((s.segment, s.value, s.alarms) for s in segments)]
+    ratios = [(*table, estimate(table[2])) for table in tables]
     largest = max(finite(ratio.value for *_, ratio in ratios), default=1.0)
     ends = [min(end, 2 * largest) for *_, ratio in ratios for end in ratio_ends(ratio)]
-    lowest, highest = ratio_reach(
+    lowest, highest = ratio_range(
         [*ends, *limit_values(limits), 1.0], [ratio.value for *_, ratio in ratios]
     )
     x = Axis.logarithmic(lowest, highest, 0.0, 100.0)

@@ -1,4 +1,4 @@
-"""The parts of a window that a chart shows: as many as can be told apart, at round times."""
+"""Buckets of time for charts: of a round size, and no more than a reader can distinguish."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,22 +12,22 @@ def buckets(periods: Sequence[Period], at_most: int = POINTS) -> tuple[timedelta
     if not periods:
         return timedelta(minutes=1), []
     size = fitting_size(periods[0].start, periods[-1].start, at_most)
-    found: dict[int, list[Period]] = {}
+    by_number: dict[int, list[Period]] = {}
     for each in periods:
-        found.setdefault((each.start - EPOCH) // size, []).append(each)
+        by_number.setdefault((each.start - EPOCH) // size, []).append(each)
     return size, [
-        Period(EPOCH + number * size, total(each.alarms for each in within))
-        for number, within in sorted(found.items())
+        Period(EPOCH + number * size, total(each.alarms for each in bucket))
+        for number, bucket in sorted(by_number.items())
     ]
 
 
 def by_hour_of_day(periods: Iterable[Period]) -> list[tuple[int, Period]]:
-    """Return (hour, its periods of all days added up) for the hours in UTC that have pairs."""
+    """Return (hour, sum of its periods over all days) for the hours in UTC that have pairs."""
     return _by(periods, lambda time: time.astimezone(UTC).hour)
 
 
 def by_week_day(periods: Iterable[Period]) -> list[tuple[int, Period]]:
-    """Return (day, its periods of all weeks added up), Monday first, in UTC."""
+    """Return (day, sum of its periods over all weeks), Monday is 0, in UTC."""
     return _by(periods, lambda time: time.astimezone(UTC).weekday())
 
 
@@ -41,10 +41,10 @@ def size_text(size: timedelta) -> str:
 
 
 def _by(periods: Iterable[Period], key: Callable[[datetime], int]) -> list[tuple[int, Period]]:
-    found: dict[int, list[Period]] = {}
+    by_key: dict[int, list[Period]] = {}
     for each in periods:
-        found.setdefault(key(each.start), []).append(each)
+        by_key.setdefault(key(each.start), []).append(each)
     return [
-        (number, Period(within[0].start, total(each.alarms for each in within)))
-        for number, within in sorted(found.items())
+        (number, Period(group[0].start, total(each.alarms for each in group)))
+        for number, group in sorted(by_key.items())
     ]

@@ -11,15 +11,15 @@ from comparison.report.html.figures import brief
 _LEFT: Final = 128.0
 _ROW: Final = 18.0
 _AXIS: Final = 38.0
-"""Height of the axis with its words."""
+"""Height of the axis with its texts."""
 
 _LETTERS: Final = 18
-"""Of the name of a part, those for which there is room."""
+"""Letters of the name of a part that fit beside the chart."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorRow:
-    """Hold the mean errors of both sides in a part; None without labels."""
+    """The mean errors of both sides in a part; None without labels."""
 
     name: str
     primary: float | None
@@ -27,20 +27,20 @@ class ErrorRow:
 
 
 def errors_by_part(name: str, rows: Sequence[ErrorRow]) -> Plot | None:
-    """Draw a row for each part; None where fewer than two have labels."""
+    """Draw a row for each part; None if fewer than two parts have labels."""
     shown = [each for each in rows if each.primary is not None and each.candidate is not None]
     if len(shown) < 2:
         return None
     values = finite(value for each in shown for value in (each.primary, each.candidate))
     x = Axis.linear(0.0, max(values, default=0.0) * 1.05 or 1.0, _LEFT, RIGHT)
     bottom = TOP + _ROW * len(shown)
-    places = [TOP + _ROW * (place + 0.5) for place in range(len(shown))]
+    heights = [TOP + _ROW * (row + 0.5) for row in range(len(shown))]
     primary, candidate = (
         [x(getattr(each, side) or 0.0) for each in shown] for side in ("primary", "candidate")
     )
     links = [
         segment("whole", (one, at), (other, at))
-        for one, other, at in zip(primary, candidate, places, strict=True)
+        for one, other, at in zip(primary, candidate, heights, strict=True)
     ]
     worst = max(shown, key=lambda each: (each.candidate or 0.0) - (each.primary or 0.0))
     return Plot(
@@ -54,12 +54,12 @@ def errors_by_part(name: str, rows: Sequence[ErrorRow]) -> Plot | None:
         y_label="",
         x_ticks=x.ticks(short),
         y_ticks=tuple(
-            Tick(at, brief(each.name, _LETTERS)) for at, each in zip(places, shown, strict=True)
+            Tick(at, brief(each.name, _LETTERS)) for at, each in zip(heights, shown, strict=True)
         ),
         paths=(
             *links,
-            discs("dot primary", zip(primary, places, strict=True)),
-            diamonds("dot candidate", zip(candidate, places, strict=True)),
+            discs("dot primary", zip(primary, heights, strict=True)),
+            diamonds("dot candidate", zip(candidate, heights, strict=True)),
         ),
         keys=(Key("primary disc", "primary"), Key("candidate diamond", "candidate")),
         left=_LEFT,

@@ -19,12 +19,12 @@ from comparison.report.html.charts.scales import Axis, short_percent, short_seco
 from flags.gate.evidence import DURATION_EDGES, Durations
 
 _MERGED: Final = 3
-"""Bins of 5 % that are drawn as one."""
+"""Bins, each 5 % wide, that are drawn as one."""
 _SIDES: Final = ("primary", "candidate")
 
 
 def latency(name: str, durations: Mapping[str, Durations]) -> Plot | None:
-    """Draw the share of `ok` calls by seconds on a log axis; None if no call was `ok`."""
+    """Draw the share of `ok` calls by duration on a log axis; None if no call was `ok`."""
     sides = {
         side: durations[side].counts
         for side in _SIDES
@@ -32,7 +32,7 @@ def latency(name: str, durations: Mapping[str, Durations]) -> Plot | None:
     }
     if not sides:
         return None
-    filled = [place for counts in sides.values() for place, count in enumerate(counts) if count]
+    filled = [index for counts in sides.values() for index, count in enumerate(counts) if count]
     lowest = max(0, min(filled) - 1 - 2 * _MERGED)
     highest = min(len(DURATION_EDGES) - 1, max(filled) + 2 * _MERGED)
     edges = DURATION_EDGES[lowest : highest + 1 : _MERGED]
@@ -42,7 +42,7 @@ def latency(name: str, durations: Mapping[str, Durations]) -> Plot | None:
     positions = [x(edge) for edge in edges]
     paths: list[Path] = []
     words: list[Word] = []
-    told: list[str] = []
+    descriptions: list[str] = []
     for row, side in enumerate(sides):
         paths.append(
             steps(f"filled {side}", positions, [y(share) for share in shares[side]], BOTTOM)
@@ -53,11 +53,11 @@ def latency(name: str, durations: Mapping[str, Durations]) -> Plot | None:
                 at = x(value)
                 paths.append(segment(f"threshold {side}", (at, TOP + 2), (at, BOTTOM)))
                 words.append(Word(f"at {side}", at + 2, TOP + 10 + 11 * row, f"p{100 * share:g}"))
-                told.append(f"{side} p{100 * share:g} {short_seconds(value)}")
+                descriptions.append(f"{side} p{100 * share:g} {short_seconds(value)}")
     return Plot(
         name=name,
         title="Latency of ok calls",
-        description=f"Share of calls by duration: {', '.join(told)}.",
+        description=f"Share of calls by duration: {', '.join(descriptions)}.",
         x_label="duration (log)",
         y_label="share of calls (root)",
         x_ticks=x.ticks(short_seconds),
@@ -70,7 +70,7 @@ def latency(name: str, durations: Mapping[str, Durations]) -> Plot | None:
 
 
 def _shares(counts: tuple[int, ...], lowest: int, edges: int) -> list[float]:
-    """Add up the bins between the drawn edges; bin i lies below DURATION_EDGES[i]."""
+    """Return the share of calls between the drawn edges; bin i ends at DURATION_EDGES[i]."""
     total = sum(counts)
     starts = (lowest + 1 + _MERGED * number for number in range(edges - 1))
     return [sum(counts[start : start + _MERGED]) / total for start in starts]

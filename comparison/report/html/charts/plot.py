@@ -1,6 +1,6 @@
-"""A chart as positions and words, which the template `plot.svg.j2` writes as SVG.
+"""A chart as positions and texts, which the template `plot.svg.j2` writes as SVG.
 
-Looks (colours, dashes, light and dark) are the style sheet's; a mark only names its class.
+The `look` of a mark is its CSS classes; the style sheet has the colours, dashes, light and dark.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from typing import Final
 from comparison.report.html.charts.scales import Tick
 
 WIDTH: Final = 400.0
-"""Of every plot, in its own units: text stays readable when a phone shows it."""
+"""Width of every plot, in its own units: text stays readable on a phone."""
 LEFT: Final = 56.0
 RIGHT: Final = 390.0
 TOP: Final = 12.0
@@ -22,7 +22,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Draw SVG path data."""
+    """A mark; `d` is SVG path data."""
 
     look: str
     d: str
@@ -30,7 +30,7 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Write text at a place; `anchor` is SVG's text-anchor."""
+    """A text at a position; `anchor` is SVG's text-anchor."""
 
     look: str
     x: float
@@ -41,7 +41,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Explain a mark in the legend by the look of its line."""
+    """An entry of the legend: the look of a mark, and its meaning."""
 
     look: str
     text: str
@@ -49,10 +49,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Hold one chart; `description` says in words what it shows, for those who cannot see it."""
+    """A chart; `description` says in words what it shows, for readers who cannot see it."""
 
     name: str
-    """Unique in the page, fit for an id."""
+    """The prefix of its HTML ids, unique on the page."""
     title: str
     description: str
     x_label: str
@@ -72,12 +72,12 @@ class Plot:
 
 
 def line(look: str, points: Iterable[Point]) -> Path:
-    """Join points."""
+    """Draw a line through points."""
     return Path(look, "M" + "L".join(f"{x:g} {y:g}" for x, y in points))
 
 
 def steps(look: str, edges: Sequence[float], heights: Sequence[float], floor: float) -> Path:
-    """Draw a histogram's outline: heights between edges, both as positions."""
+    """Draw a histogram's outline; edges, heights and floor are positions."""
     parts = [f"M{edges[0]:g} {floor:g}"]
     for right, height in zip(edges[1:], heights, strict=True):
         parts.append(f"V{height:g}H{right:g}")
@@ -85,13 +85,13 @@ def steps(look: str, edges: Sequence[float], heights: Sequence[float], floor: fl
 
 
 def area(look: str, upper: Sequence[Point], lower: Sequence[Point]) -> Path:
-    """Fill what is between two lines over the same x."""
+    """Fill the area between two lines over the same x."""
     points = [*upper, *reversed(lower)]
     return Path(look, "M" + "L".join(f"{x:g} {y:g}" for x, y in points) + "Z")
 
 
 def segment(look: str, start: Point, end: Point) -> Path:
-    """Draw one straight line."""
+    """Draw a straight line between two points."""
     return line(look, (start, end))
 
 
@@ -103,7 +103,7 @@ def discs(look: str, points: Iterable[Point], radius: float = 3.0) -> Path:
 
 
 def diamonds(look: str, points: Iterable[Point], radius: float = 4.0) -> Path:
-    """Draw a diamond at each point: another side, another shape."""
+    """Draw a diamond at each point: the candidate's shape, where discs are the primary's."""
     return Path(
         look,
         "".join(

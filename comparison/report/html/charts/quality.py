@@ -26,7 +26,7 @@ _DOTS: Final = {"primary": discs, "candidate": diamonds}
 def reliability(name: str, curves: Mapping[str, tuple[Reliability, ...]]) -> Plot | None:
     """Draw the share of positives against the mean score, bin by bin; None without bins.
 
-    Both axes are square roots: fraud-like scores crowd near 0.
+    Both axes are square roots, since the scores of rare events are mostly near 0.
     """
     drawn = {
         side: [point for point in curve if point.positives.total and 0 <= point.score <= 1]
@@ -50,9 +50,9 @@ def reliability(name: str, curves: Mapping[str, tuple[Reliability, ...]]) -> Plo
             low, high = bounds[point]
             at = x(point.score)
             paths.append(segment(f"whisker {side}", (at, y(low)), (at, y(high))))
-        places = [(x(point.score), y(point.positives.rate or 0.0)) for point in curve]
-        if places:
-            paths += [line(side, places), _DOTS[side](f"dot {side}", places)]
+        positions = [(x(point.score), y(point.positives.rate or 0.0)) for point in curve]
+        if positions:
+            paths += [line(side, positions), _DOTS[side](f"dot {side}", positions)]
     return Plot(
         name=name,
         title="Reliability",

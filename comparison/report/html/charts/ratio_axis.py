@@ -8,8 +8,8 @@ from comparison.report.html.charts.plot import BOTTOM, LEFT, RIGHT, TOP, Key, Pa
 from comparison.report.html.charts.scales import Axis, finite
 from flags.gate.evidence import Interval, Paired
 
-WIDEST: Final = 20.0
-"""A ratio, or its inverse, beyond which an axis does not reach."""
+MAX_RATIO: Final = 20.0
+"""The largest ratio on an axis; its inverse is the smallest."""
 
 LIMIT_KEYS: Final = (
     Key("limit advance", "advance within"),
@@ -17,14 +17,14 @@ LIMIT_KEYS: Final = (
 )
 
 Estimate = Callable[[Paired], Interval]
-"""Puts an interval around the alarm ratio of a table."""
+"""A function from the counts of alarms to their ratio with an interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class RatioLimits:
-    """Hold the limits of a ratio, both at least 1: each holds for x and for 1/x.
+    """The limits of a ratio, both at least 1; each limit x applies to 1/x too.
 
-    If it is one-sided, only for x; below 1, the ratio must not fall beyond them.
+    With `is_one_sided`, each applies to x alone; one-sided limits below 1 are lower bounds.
     """
 
     advance: float
@@ -33,18 +33,18 @@ class RatioLimits:
 
     @property
     def lines(self) -> list[tuple[str, float]]:
-        """Return the look and the ratio of each line."""
+        """Return the CSS classes and the ratio of each line."""
         pairs = (("limit advance", self.advance), ("limit rollback", self.rollback))
         ends = [(look, limit) for look, limit in pairs]
         return ends if self.is_one_sided else ends + [(look, 1 / limit) for look, limit in pairs]
 
 
 def ratio_axis(ratios: Sequence[Interval], limits: RatioLimits | None) -> Axis:
-    """Return an upright axis that shows the values, and the limits; intervals may go on beyond."""
+    """Return a vertical axis that includes the ratios and the limits; intervals may exceed it."""
     values = [each.value for each in ratios]
     largest = max(finite(values), default=1.0)
     ends = [min(end, 2 * largest) for each in ratios for end in ratio_ends(each)]
-    low, high = ratio_reach([*ends, *limit_values(limits), 1.0], values)
+    low, high = ratio_range([*ends, *limit_values(limits), 1.0], values)
     return Axis.logarithmic(low, high, BOTTOM, TOP)
 
 
@@ -55,19 +55,19 @@ def limit_lines(y: Axis, limits: RatioLimits | None) -> list[Path]:
 
 
 def limit_values(limits: RatioLimits | None) -> list[float]:
-    """Return the ratios at which a limit is."""
+    """Return the ratios of the limits."""
     return [ratio for _, ratio in limits.lines] if limits else []
 
 
 def ratio_ends(ratio: Interval) -> list[float]:
-    """Return the ends of an interval that an axis can show."""
+    """Return the ends of an interval that a log axis can show."""
     return [end for end in finite((ratio.low, ratio.high)) if end > 0]
 
 
-def ratio_reach(wanted: Sequence[float], values: Sequence[float | None]) -> tuple[float, float]:
-    """Return ends of an axis of ratios that show what is wanted, and a bit more."""
-    shown = [each for each in (*wanted, *finite(values)) if each > 0]
-    lowest = max(min(shown), 1 / WIDEST)
-    highest = min(max(shown), WIDEST)
+def ratio_range(bounds: Sequence[float], values: Sequence[float | None]) -> tuple[float, float]:
+    """Return ends of an axis of ratios that include bounds and values, with a margin."""
+    shown = [each for each in (*bounds, *finite(values)) if each > 0]
+    lowest = max(min(shown), 1 / MAX_RATIO)
+    highest = min(max(shown), MAX_RATIO)
     margin = max((highest / lowest) ** 0.08, 1.05)
     return lowest / margin, highest * margin

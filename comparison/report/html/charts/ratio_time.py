@@ -1,4 +1,4 @@
-"""The chart of a ratio of all that was seen so far, with its confidence sequence."""
+"""The chart of a cumulative ratio over time, with its confidence sequence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from comparison.report.html.charts.ratio_axis import (
     limit_lines,
     limit_values,
     ratio_ends,
-    ratio_reach,
+    ratio_range,
 )
 from comparison.report.html.charts.scales import Axis, TimeScale, finite, short
 from flags.gate.evidence import Interval
@@ -33,39 +33,42 @@ from flags.gate.evidence import Interval
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Say what the chart is about; `what` is what the candidate's is a multiple of."""
+    """Name and title of a chart; `reference` is the denominator: "the primary's alarms"."""
 
     name: str
     title: str
-    what: str
+    reference: str
 
 
 def ratio_over_time(
     subject: Subject,
     points: Sequence[tuple[datetime, Interval]],
     limits: RatioLimits | None,
-    broken: datetime | None = None,
+    break_time: datetime | None = None,
 ) -> Plot | None:
-    """Draw the ratio until each time; None for less than two times, or if never bounded."""
-    seen = [(time, each) for time, each in points if each.value and each.low is not None]
-    settled = [each for _, each in seen if finite((each.value, each.high))]
-    if len(points) < 2 or not settled:
+    """Draw the ratio up to each time, with a mark at the time of a break.
+
+    None for less than two times, or if no interval is finite.
+    """
+    known = [(time, each) for time, each in points if each.value and each.low is not None]
+    bounded = [each for _, each in known if finite((each.value, each.high))]
+    if len(points) < 2 or not bounded:
         return None
-    last = settled[-1]
-    lowest, highest = ratio_reach(
-        [*ratio_ends(last), *limit_values(limits), 1.0], [each.value for each in settled]
+    last = bounded[-1]
+    lowest, highest = ratio_range(
+        [*ratio_ends(last), *limit_values(limits), 1.0], [each.value for each in bounded]
     )
     x = TimeScale(points[0][0], points[-1][0], LEFT + 6, RIGHT - 6)
     y = Axis.logarithmic(lowest, highest, BOTTOM, TOP)
-    upper = [(x(time), y(each.high or highest)) for time, each in seen]
-    lower = [(x(time), y(each.low or lowest)) for time, each in seen]
-    middle = [(x(time), y(value)) for time, each in seen for value in finite((each.value,))]
-    mark, word = mark_of_break(x, broken)
+    upper = [(x(time), y(each.high or highest)) for time, each in known]
+    lower = [(x(time), y(each.low or lowest)) for time, each in known]
+    middle = [(x(time), y(value)) for time, each in known for value in finite((each.value,))]
+    mark, word = break_mark(x, break_time)
     return Plot(
         name=subject.name,
         title=subject.title,
         description=(
-            f"In the end {ratio(last.value)} times {subject.what}, confidence sequence "
+            f"In the end {ratio(last.value)} times {subject.reference}, confidence sequence "
             f"{ratio(last.low)} to {ratio(last.high)}."
         ),
         x_label="time (UTC)",
@@ -88,23 +91,23 @@ def ratio_over_time(
             *(LIMIT_KEYS if limits else ()),
         ),
         words=word,
-        note="the band holds at every moment at once, however often one looks",
+        note="the band holds at all times together, however often one looks",
     )
 
 
-def mark_of_break(
-    x: TimeScale, broken: datetime | None
+def break_mark(
+    x: TimeScale, break_time: datetime | None
 ) -> tuple[tuple[Path, ...], tuple[Word, ...]]:
-    """Mark when the ratio became another one; nothing where that is not in the window."""
-    if broken is None or broken < x.first:
+    """Mark the time at which the ratio changed; return no marks if it is not in the window."""
+    if break_time is None or break_time < x.first:
         return (), ()
-    at = x(broken)
+    at = x(break_time)
     is_late = at > (LEFT + RIGHT) / 2
     word = Word(
         "break",
         at - 4 if is_late else at + 4,
         TOP + 10,
-        f"since {broken:%b %-d %H:%M}",
+        f"since {break_time:%b %-d %H:%M}",
         "end" if is_late else "start",
     )
     return (segment("break", (at, TOP), (at, BOTTOM)),), (word,)

@@ -55,7 +55,7 @@ def ratio_by_week_day(
 
 
 def _span(periods: Sequence[Period]) -> timedelta:
-    """Return from when to when the hours are."""
+    """Return the time from the first to the end of the last period, which are an hour or less."""
     return periods[-1].start - periods[0].start + _HOUR if periods else timedelta()
 
 

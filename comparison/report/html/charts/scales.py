@@ -1,4 +1,4 @@
-"""Axes: values to positions, with the ticks that a reader expects."""
+"""Axes: functions from values to positions, with ticks at round values."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -11,16 +11,16 @@ _STEPS: Final = tuple(
     for minutes in (1, 5, 15, 30, 60, 180, 360, 720, 1440, 2880, 10080, 20160, 43200, 129600)
 )
 _SMALLEST: Final = 1e-300
-"""Below it, numbers are subnormal soon: they lose digits, and powers of ten become 0."""
+"""Numbers not far below it are subnormal: they lose digits, and powers of ten become 0."""
 _LARGEST: Final = 1e300
-"""Beyond it, differences overflow."""
-_FINEST: Final = 1e-9
-"""Width of an axis beside its values: twelve digits of a tick are written."""
+"""Differences of larger numbers overflow."""
+_MIN_RELATIVE_WIDTH: Final = 1e-9
+"""The least width of an axis, relative to its values: ticks are written with twelve digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Name a position on an axis."""
+    """A position on an axis, and its text."""
 
     at: float
     text: str
@@ -28,50 +28,53 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Map [low, high] to the positions [start, end] after `bend`, which must be increasing."""
+    """Map values in [low, high] to positions in [start, end].
+
+    Values are transformed by `transform`, which must be increasing, then mapped linearly.
+    """
 
     low: float
     high: float
     start: float
     end: float
-    bend: Callable[[float], float]
-    at_ticks: tuple[float, ...]
+    transform: Callable[[float], float]
+    tick_values: tuple[float, ...]
 
     @classmethod
     def linear(cls, low: float, high: float, start: float, end: float) -> Self:
-        """Keep distances; the ends are what the values need."""
-        low, high = _apart(low, high)
+        """Return a linear axis."""
+        low, high = _distinct_ends(low, high)
         return cls(low, high, start, end, float, tuple(_steps(low, high, 5)))
 
     @classmethod
     def root(cls, high: float, start: float, end: float) -> Self:
-        """Spread out what is near 0, and show 0 itself: square root of [0, high]."""
+        """Return a square-root axis of [0, high], which spreads out values near 0."""
         high = min(max(high, _SMALLEST), _LARGEST) if high > 0 else 1.0
         return cls(0.0, high, start, end, _root, tuple(_root_ticks(high)))
 
     @classmethod
     def logarithmic(cls, low: float, high: float, start: float, end: float) -> Self:
-        """Keep ratios; `low` is positive. Ticks are powers of ten, or finer where few fit."""
+        """Return a log axis; `low` is positive. Ticks are powers of ten, or finer if few fit."""
         low, high = (min(max(end, _SMALLEST), _LARGEST) for end in (low, high))
-        if high <= low * (1 + _FINEST):
+        if high <= low * (1 + _MIN_RELATIVE_WIDTH):
             low, high = low / 1.5, max(low, high) * 1.5
         return cls(low, high, start, end, math.log10, tuple(_log_ticks(low, high)))
 
     def __call__(self, value: float) -> float:
-        """Return the position of a value; what lies outside is put at the nearer end."""
+        """Return the position of a value; a value outside is placed at the nearer end."""
         value = min(max(value, self.low), self.high)
-        begin, end = self.bend(self.low), self.bend(self.high)
-        share = (self.bend(value) - begin) / (end - begin)
+        begin, end = self.transform(self.low), self.transform(self.high)
+        share = (self.transform(value) - begin) / (end - begin)
         return round(self.start + share * (self.end - self.start), 1)
 
     def ticks(self, write: Callable[[float], str]) -> tuple[Tick, ...]:
-        """Return the ticks with their words."""
-        return tuple(Tick(self(value), write(value)) for value in self.at_ticks)
+        """Return the ticks, with texts by `write`."""
+        return tuple(Tick(self(value), write(value)) for value in self.tick_values)
 
 
 @dataclass(frozen=True, slots=True)
 class TimeScale:
-    """Map times to the positions [start, end]; ticks are at round times, UTC."""
+    """Map times in [first, last] to positions in [start, end]; ticks are at round times, UTC."""
 
     first: datetime
     last: datetime
@@ -102,12 +105,12 @@ class TimeScale:
 
 
 def finite(values: Iterable[float | None]) -> list[float]:
-    """Return the values that can be drawn."""
+    """Return the values that are known and finite, so that they can be drawn."""
     return [value for value in values if value is not None and math.isfinite(value)]
 
 
 def short(value: float) -> str:
-    """Write a number on an axis: as many digits as its ticks need, no more."""
+    """Write a number on an axis with up to six digits, very large and small ones as 1e7."""
     if value and (abs(value) >= 1e6 or abs(value) < 1e-4):
         mantissa, exponent = f"{value:.1e}".split("e")
         return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
@@ -126,10 +129,10 @@ def short_seconds(value: float) -> str:
     return f"{1e3 * value:.3g} ms" if value < 1 else f"{value:.3g} s"
 
 
-def _apart(low: float, high: float) -> tuple[float, float]:
-    """Return ends between which floating point can tell ticks apart, and compute."""
+def _distinct_ends(low: float, high: float) -> tuple[float, float]:
+    """Return ends, widened if needed, between which ticks are distinct floats without overflow."""
     low, high = (min(max(end, -_LARGEST), _LARGEST) for end in (low, high))
-    width = max(_FINEST * max(abs(low), abs(high)), _SMALLEST)
+    width = max(_MIN_RELATIVE_WIDTH * max(abs(low), abs(high)), _SMALLEST)
     if high - low >= width:
         return low, high
     margin = max(abs(low) / 10, width) if low or high > low else 0.5
@@ -141,7 +144,7 @@ def _root(value: float) -> float:
 
 
 def _root_ticks(high: float) -> Sequence[float]:
-    """Return 0 and round numbers that are a sixth of the axis apart at least."""
+    """Return 0 and round numbers whose positions are at least a sixth of the axis apart."""
     top = math.floor(math.log10(high))
     ticks = [0.0]
     last = math.inf

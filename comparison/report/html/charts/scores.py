@@ -1,4 +1,4 @@
-"""Charts of scores: of each side, and of both against each other."""
+"""Charts of scores: the distribution of each side, and both scores of the same requests."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from comparison.report.html.charts.scales import Axis, finite, short, short_perc
 from flags.gate.evidence import Distribution, Paired
 
 SHADES: Final = 6
-"""Steps of darkness in which the number of pairs of a cell is shown."""
+"""Shades that show the number of pairs of a cell."""
 
 THRESHOLD_LINES: Final = 4
 """Thresholds of a side that are drawn; a window normally has one."""
@@ -32,14 +32,17 @@ Thresholds = Mapping[str, Sequence[float]]
 
 
 def score_distribution(name: str, distribution: Distribution, thresholds: Thresholds) -> Plot:
-    """Draw the share of pairs by score, one outline a side, the rare ones made visible by logs."""
+    """Draw the share of pairs by score, an outline per side; with a log axis if shares differ much.
+
+    That makes rare scores visible.
+    """
     edges = _edges(distribution)
     shares = {side: _shares(distribution.counts.get(side, ()), edges) for side in _SIDES}
     occurring = [share for side in _SIDES for share in shares[side] if share]
     rarest, commonest = min(occurring, default=1.0), max(occurring, default=1.0)
     x = Axis.linear(*_ends(edges), LEFT, RIGHT)
-    spread = commonest > 30 * rarest
-    if spread:
+    is_log = commonest > 30 * rarest
+    if is_log:
         y = Axis.logarithmic(rarest / 2, commonest * 1.5, BOTTOM, TOP)
     else:
         y = Axis.linear(0.0, commonest * 1.08, BOTTOM, TOP)
@@ -71,7 +74,7 @@ def score_distribution(name: str, distribution: Distribution, thresholds: Thresh
         title=f"{noun.capitalize()}s of each side",
         description=f"Share of pairs by {noun}: {', '.join(medians)}.",
         x_label=noun,
-        y_label="share of pairs" + (" (log)" if spread else ""),
+        y_label="share of pairs" + (" (log)" if is_log else ""),
         x_ticks=x.ticks(short),
         y_ticks=y.ticks(short_percent),
         paths=(*outlines, *marks),
@@ -86,7 +89,7 @@ def score_distribution(name: str, distribution: Distribution, thresholds: Thresh
 def scores_against_each_other(
     name: str, distribution: Distribution, thresholds: Thresholds, alarms: Paired | None
 ) -> Plot:
-    """Draw how many pairs have which two scores, with the thresholds that make the quadrants."""
+    """Draw the number of pairs by both scores, with the thresholds that divide the quadrants."""
     edges = _edges(distribution)
     x = Axis.linear(*_ends(edges), LEFT, RIGHT)
     y = Axis.linear(*_ends(edges), BOTTOM, TOP)
@@ -118,12 +121,12 @@ _SCORE: Final = "score"
 
 
 def _noun(thresholds: Thresholds) -> str:
-    """Return what the values are called: a score has a threshold, a number has none."""
+    """Return the name of the values: a score has a threshold, a number has none."""
     return _SCORE if any(thresholds.values()) else "number"
 
 
 def _edges(distribution: Distribution) -> list[float]:
-    """Return edges that can be drawn: at least one bin, with a width."""
+    """Return finite edges of at least one bin with a positive width."""
     edges = finite(distribution.bins)
     if len(edges) != len(distribution.bins) or len(edges) < 2:
         lowest, highest = min(edges, default=0.0), max(edges, default=1.0)
@@ -135,16 +138,16 @@ def _edges(distribution: Distribution) -> list[float]:
 
 
 def _ends(edges: Sequence[float]) -> tuple[float, float]:
-    """Return the ends of the axis: 0 and 1 where the scores nearly reach them."""
+    """Return the ends of the axis: 0 and 1 if the scores are near them."""
     low, high = edges[0], edges[-1]
     near = (high - low) / 10
     return 0.0 if 0 < low < near else low, 1.0 if 1 - near < high < 1 else high
 
 
 def _shares(counts: Sequence[int], edges: Sequence[float]) -> list[float]:
-    """Return the share of pairs by bin; that of a narrower bin as if it had the usual width.
+    """Return the share of pairs by bin; narrower bins are scaled up to the median width.
 
-    Of few bins, none is usual: no share is beyond 1.
+    With few bins the median may be far from most widths, so shares are limited to 1.
     """
     total = sum(counts)
     widths = [after - before for before, after in pairwise(edges)]
@@ -158,7 +161,7 @@ def _shares(counts: Sequence[int], edges: Sequence[float]) -> list[float]:
 
 
 def _cells(distribution: Distribution, across: Sequence[float], up: Sequence[float]) -> list[Path]:
-    """Draw cells of one shade as one path: a heat map of 2,500 cells stays small."""
+    """Draw the cells of each shade as one path, so that 2,500 cells take few bytes."""
     most = max((pairs for *_, pairs in distribution.joint), default=1)
     by_shade: dict[int, list[str]] = {}
     for primary, candidate, pairs in distribution.joint:

@@ -235,7 +235,7 @@ class TestWorkersWithoutAnEnd:
         line = " ".join(run(tmp_path).stdout.split())
 
         assert (
-            "made by 1 worker (1 ended without a stop record and made nobody knows how many more)"
+            "made by 1 worker (1 ended without a stop record and made an unknown number more)"
         ) in line
 
     def test_one_that_counted_lacks_what_it_makes_between_two_counts(self, tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_hostile_words_stay_words(places: Path, tmp_path: Path) -> None:
 
 
 def test_a_table_by_its_url_is_judged_as_the_folder_it_was_made_of(places: Path) -> None:
-    """Only what the records of workers tell is missing, and the check of these holds."""
+    """A table lacks only the records of workers, so the check of these holds."""
     plan = places / "playbook.yaml"
     of_folder = comparison.compare(places / "compacted", plan)
     of_table = comparison.compare(url(places), plan)

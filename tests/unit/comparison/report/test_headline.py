@@ -1,4 +1,4 @@
-"""What a verdict means in words: why, what next, since when; and the limits of its checks."""
+"""The sentences about a verdict: why, what next, since when; and the limits of its checks."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ def judged(decision: Decision, *checks: Check) -> Judgement:
     return Judgement(PLAYBOOK, STEP, verdict)
 
 
-def test_a_hold_says_what_is_to_be_mended_and_what_is_to_be_shown() -> None:
+def test_a_hold_names_the_checks_to_fix_and_the_checks_not_decided_yet() -> None:
     checks = (
         check("capacity", outcome=Outcome.FAIL),
         check("alarm_ratio", needed=12_000),
@@ -45,8 +45,9 @@ def test_a_hold_says_what_is_to_be_mended_and_what_is_to_be_shown() -> None:
     )
     said = headline(realistic(2_000), judged(Decision.HOLD, *checks))
     assert said.following[:2] == (
-        "to be mended: alarms a day; ratio of no alarms",
-        "to be shown: alarm ratio; alarm ratio in segment (2) (about 12,000 more pairs or labels)",
+        "to be fixed: alarms a day; ratio of no alarms",
+        "not decided yet: alarm ratio; alarm ratio in segment (2) (about 12,000 more pairs or "
+        "labels)",
     )
     assert said.following[2].startswith("next: ramp, 50 %, ")
     assert (len(said.reasons), len(said.more)) == (3, 3)
@@ -57,7 +58,7 @@ def test_since_when_names_the_step_and_the_break() -> None:
     said = headline(realistic(2_000), judged(Decision.ROLLBACK, broken))
     assert said.since[0].startswith("canary, 10 % since 2018-07-17 00:00 UTC")
     assert said.since[1] == "other alarms since about 2026-11-30 00:00 UTC"
-    assert said.following[-1] == "once what failed is mended, begin again at shadow, 0 %"
+    assert said.following[-1] == "once the failure is fixed, begin again at shadow, 0 %"
 
 
 def test_an_advance_says_how_long_the_next_step_is_held() -> None:
@@ -78,7 +79,7 @@ def test_a_forecast_says_how_long_it_takes_as_one_says_it(days: float, said: str
     )
 
 
-def test_what_time_alone_does_not_bring_is_given_no_time() -> None:
+def test_a_step_that_needs_more_than_time_has_no_expected_time() -> None:
     following = NextStep("ramp, 50 %", 50, NOW, None, approval=True)
     assert forecast(following, NOW) == ("ramp, 50 %, with approval, once what is missing is there")
     later = replace(following, not_before=NOW + DAY)
@@ -109,12 +110,12 @@ def test_each_check_has_its_limits_to_advance_and_to_roll_back(
 
 
 def test_a_limit_that_holds_both_ways_is_written_as_a_range() -> None:
-    assert Limit(1.25, both_ways=True).written(ratio) == "0.80 to 1.25"
-    assert Limit(0.8, both_ways=True).written(ratio) == "0.80 to 1.25"
-    assert Limit(-0.05).written(signed) == "-0.0500"
+    assert Limit(1.25, both_ways=True).text(ratio) == "0.80 to 1.25"
+    assert Limit(0.8, both_ways=True).text(ratio) == "0.80 to 1.25"
+    assert Limit(-0.05).text(signed) == "-0.0500"
 
 
-def test_the_limits_of_every_check_of_a_verdict_can_be_told() -> None:
+def test_every_check_of_a_verdict_can_be_written_with_its_limits() -> None:
     verdict = decide(realistic(2_000), PLAYBOOK, STEP)
     for each in verdict.checks:
         advance, rollback = check_limits(each, PLAYBOOK, STEP, 9 * DAY)

@@ -87,7 +87,7 @@ def test_a_document_holds_the_verdict_the_checks_and_the_evidence() -> None:
     assert document["evidence"]["window"]["since"] == "2018-07-17T00:00:00+00:00"
 
 
-def test_a_document_holds_what_the_terminal_prints_of_limits_and_of_what_follows() -> None:
+def test_a_document_has_the_limits_and_next_steps_that_the_terminal_prints() -> None:
     document = plain("realistic")
     found = WINDOWS["realistic"]()
     judgement = Judgement(PLAYBOOK, STEP, decide(found, PLAYBOOK, STEP))
@@ -107,7 +107,7 @@ def test_a_document_holds_what_the_terminal_prints_of_limits_and_of_what_follows
             assert f"{limits['rollback']:g}" in written.rollback
 
 
-def test_what_is_not_finite_is_null() -> None:
+def test_a_number_that_is_not_finite_is_null() -> None:
     found = WINDOWS["ten rows"]()
     verdict = decide(found, PLAYBOOK, STEP)
     endless = replace(verdict.checks[0], high=math.inf, figure=math.nan)

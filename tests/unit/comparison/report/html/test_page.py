@@ -1,4 +1,4 @@
-"""The page says what the evidence holds, whatever it holds, and nothing gets out of it."""
+"""The page shows any evidence, and a hostile string in it cannot become markup."""
 
 import re
 from dataclasses import replace
@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from comparison.judgement.judgement import Judgement
-from comparison.report.html.figures import BRIEF
+from comparison.report.html.figures import MAX_NAME
 from comparison.report.html.page import render
 from flags.export.version import VERSION
 from flags.gate import decide
@@ -116,7 +116,7 @@ def test_a_page_is_well_formed_small_and_needs_nothing_else(name: str) -> None:
 
 
 @each_window
-def test_no_number_of_a_page_is_missing_or_not_one(name: str) -> None:
+def test_no_page_shows_nan_or_none(name: str) -> None:
     drawn = " ".join(re.findall(r' (?:d|x\d?|y\d?|transform|viewBox)="([^"]*)"', page(name)))
     assert not re.search(r"nan|inf|none", drawn, re.I)
     assert not re.search(r"\b(?:nan|None)\b", text_of(name))
@@ -186,7 +186,7 @@ def test_control_characters_are_replaced_and_endless_words_cut() -> None:
     assert "\ufffd[2J\ufffdgnirts" in text
     cells = re.findall(r"<t[hd][^>]*>(a{20,}[^<]*)<", text)
     assert cells
-    assert all(cell == "a" * BRIEF + "…" for cell in cells)
+    assert all(cell == "a" * MAX_NAME + "…" for cell in cells)
 
 
 # --- what is shown --------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def test_psi_has_its_marks_and_the_warning_that_it_does_not_decide() -> None:
     assert "depend on the number of pairs (60,000 here); they describe, and never decide" in text
 
 
-def test_what_is_not_there_is_said() -> None:
+def test_the_page_names_what_is_missing() -> None:
     assert "no labels have been joined" in text_of("unlabelled")
     assert "Recall and precision at it are not known without labels" in text_of("unlabelled")
     assert "no threshold on both sides" in text_of("no thresholds")
@@ -254,7 +254,7 @@ def test_labels_that_depend_on_the_served_side_are_a_warning() -> None:
     assert "No sign that the served side decides" in text_of("realistic")
 
 
-def test_several_outputs_are_told_apart() -> None:
+def test_several_outputs_each_have_a_named_group() -> None:
     scores = Scores.fraud(2_000)
     both = (output(scores), output(scores, name="risk", thresholds=None, labels=False))
     found = evidence(2_000, both)
@@ -382,6 +382,6 @@ NOT_ASKED = OperationalAlarmHistory("freeze", "webhook: x", ())
 def test_the_foot_says_which_version_decided_and_how_often_it_errs() -> None:
     foot = " ".join(page("realistic").partition("<footer>")[2].split())
     assert f"Made by bentoml-flags {VERSION}. By this playbook" in foot
-    assert "rolled back with a probability of 5.00 % at most" in foot
+    assert "limits is ever rolled back is 5.00 % at most" in foot
     undecided = " ".join(render(window("realistic")).partition("<footer>")[2].split())
     assert f"<p>Made by bentoml-flags {VERSION}.</p>" in undecided

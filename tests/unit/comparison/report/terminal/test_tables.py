@@ -1,4 +1,4 @@
-"""Names, texts and what they stand for in a terminal: all of them is there, however long."""
+"""Names, values and texts are printed whole in a terminal, however long they are."""
 
 import pytest
 from rich.console import Console

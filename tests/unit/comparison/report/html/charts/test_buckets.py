@@ -1,4 +1,4 @@
-"""Charts over time: as many points as can be told apart, at round times in UTC."""
+"""Charts over time: not too many points, at round times in UTC."""
 
 from datetime import UTC, datetime, timedelta
 

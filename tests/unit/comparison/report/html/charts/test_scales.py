@@ -61,10 +61,10 @@ def test_a_root_scale_begins_at_0_and_spreads_its_ticks(high: float) -> None:
 
 
 def test_ticks_are_round_numbers() -> None:
-    assert Axis.linear(0, 0.97, 0, 100).at_ticks == (0, 0.2, 0.4, 0.6, 0.8)
-    assert Axis.logarithmic(0.0008, 1, 0, 100).at_ticks == (0.001, 0.01, 0.1, 1)
-    assert Axis.logarithmic(0.5, 6, 0, 100).at_ticks == (0.5, 1, 2, 5)
-    assert Axis.root(0.26, 0, 100).at_ticks == (0, 0.01, 0.05, 0.1, 0.2)
+    assert Axis.linear(0, 0.97, 0, 100).tick_values == (0, 0.2, 0.4, 0.6, 0.8)
+    assert Axis.logarithmic(0.0008, 1, 0, 100).tick_values == (0.001, 0.01, 0.1, 1)
+    assert Axis.logarithmic(0.5, 6, 0, 100).tick_values == (0.5, 1, 2, 5)
+    assert Axis.root(0.26, 0, 100).tick_values == (0, 0.01, 0.05, 0.1, 0.2)
 
 
 @pytest.mark.parametrize(

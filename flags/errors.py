@@ -6,7 +6,6 @@ FlagsError
     ReadingError                `score`, `threshold`, `segments` or `features` cannot be read
         AnswerUnreadableError   an answer does not contain the declared score
         NonFiniteScoreError     a score is NaN or infinite
-    RequestIdError              the request id of a request is malformed
     FlagSourceError             the flag source gives no usable flags
         FlagsFileError          the flags file is missing or malformed
         FlagDocumentError       what the flag server sent is not a list of flags
@@ -49,10 +48,6 @@ class AnswerUnreadableError(ReadingError):
 
 class NonFiniteScoreError(ReadingError):
     """A score is NaN or infinite."""
-
-
-class RequestIdError(FlagsError):
-    """The request id of a request is malformed."""
 
 
 class FlagSourceError(FlagsError):

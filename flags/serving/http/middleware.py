@@ -1,4 +1,4 @@
-"""Middleware of the API routes: request id, refusal of malformed requests, response headers."""
+"""Middleware of the API routes: request id, limit of the body, response headers."""
 
 import asyncio
 import logging
@@ -10,7 +10,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flags.errors import RequestIdError
 from flags.pairing.delivery import Answer
 from flags.serving.http.outgoing import identity_header_names, identity_headers
 from flags.serving.http.request_identity import RequestIdentity, identify
@@ -64,18 +63,14 @@ class RequestMiddleware:
         self._max_bytes = settings.max_request_bytes or max_request_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass an accepted request on; answer a malformed one with 4xx and an explanation."""
+        """Pass an accepted request on; answer one that is too large with 413."""
         if scope["type"] != "http" or scope["path"] not in self._routes:
             identity_headers.set(None)  # a server may run this in an earlier request's context
             await self._app(scope, receive, send)
             return
         # Only the headers that are read: each look-up would search the dozens of others.
         headers = Headers(raw=[each for each in scope["headers"] if each[0] in self._read_headers])
-        try:
-            identity = identify(await self._identity_headers(scope, headers), self._settings)
-        except RequestIdError as error:
-            await JSONResponse({"error": str(error)}, 400)(scope, receive, send)
-            return
+        identity = identify(await self._identity_headers(scope, headers), self._settings)
         scope[IDENTITY] = identity
         if scope["path"] in self._submit_routes and self._settings.request_id_header:
             add_id_header(scope, self._settings.request_id_header, identity.request_id)

@@ -9,7 +9,6 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from flags.errors import RequestIdError
 from flags.serving.settings import Settings
 
 _W3C: Final = TraceContextTextMapPropagator()
@@ -29,8 +28,8 @@ class RequestIdentity:
 def identify(headers: Mapping[str, str], settings: Settings) -> RequestIdentity:
     """Return the identity of a request with `headers` (a case-insensitive mapping).
 
-    The id is the request-id header if it is trusted, else the caller's W3C trace id, else a new
-    UUID. Raises RequestIdError, with a message for the caller, if a trusted header is malformed.
+    The id is the request-id header if it is trusted and has 1 to 128 printable characters, else the
+    caller's W3C trace id, else a new UUID: the primary alone would answer any value.
     """
     mapped = (  # pairs, because one header may be mapped to several fields
         (settings.user_id_header, "userId"),
@@ -46,8 +45,8 @@ def identify(headers: Mapping[str, str], settings: Settings) -> RequestIdentity:
 def _request_id(headers: Mapping[str, str], settings: Settings) -> str:
     header = settings.request_id_header
     given = headers.get(header) if header and settings.request_id_trusted else None
-    if given is not None:
-        return _checked(given, header)
+    if given is not None and _is_usable(given):
+        return given
     # From the header, not from the current span: if reading from a connection was paused, the
     # server runs later requests in the context of an earlier one.
     caller = trace.get_current_span(_W3C.extract(headers, Context())).get_span_context()
@@ -56,15 +55,5 @@ def _request_id(headers: Mapping[str, str], settings: Settings) -> str:
     return str(uuid.uuid4())
 
 
-def _checked(value: str, header: str) -> str:
-    if not value.strip():
-        raise RequestIdError(f"the header {header} is empty: send 1 to {MAX_LENGTH} characters")
-    if len(value) > MAX_LENGTH:
-        raise RequestIdError(
-            f"the header {header} has {len(value)} characters: send at most {MAX_LENGTH}"
-        )
-    if not value.isprintable():
-        raise RequestIdError(
-            f"the header {header} has control characters: send printable ones only"
-        )
-    return value
+def _is_usable(value: str) -> bool:
+    return bool(value.strip()) and len(value) <= MAX_LENGTH and value.isprintable()

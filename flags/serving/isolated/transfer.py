@@ -16,6 +16,7 @@ from starlette.requests import Request
 from flags.serving.bentoml_private import Cookie, IOMixin, trace_context
 from flags.serving.http.outgoing import identity_headers
 from flags.serving.sides.context import SideContext
+from flags.serving.sides.request_state import pickled_state, unpickled_state
 
 _PLAIN_KEYS: Final = (
     "type",
@@ -38,6 +39,8 @@ class HostedContext(SideContext):
     """The side's context in the candidate's process; its response is sent back to the worker."""
 
     def __init__(self, scope: dict[str, Any], state: dict[str, Any], folder: str) -> None:
+        if "state" in scope:
+            scope = {**scope, "state": unpickled_state(scope["state"])}
         request = Request(scope)
         request.metadata = request.headers  # type: ignore[attr-defined]  # as BentoML does
         super().__init__(request, state, lambda: _new_folder(folder))
@@ -153,4 +156,7 @@ class PortableImage(NamedTuple):
 
 def plain_scope(request: Request) -> dict[str, Any]:
     """Return the part of a request's scope that can be pickled."""
-    return {key: request.scope[key] for key in _PLAIN_KEYS if key in request.scope}
+    plain = {key: request.scope[key] for key in _PLAIN_KEYS if key in request.scope}
+    if state := pickled_state(request.scope):
+        plain["state"] = state
+    return plain

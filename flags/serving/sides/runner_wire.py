@@ -1,10 +1,13 @@
 """The caller's request inside a header of a call to a side's own processes; response headers."""
 
+import base64
 import json
 from typing import Any, Final, NamedTuple
 
 from starlette.responses import Response
 from starlette.types import Scope
+
+from flags.serving.sides.request_state import pickled_state, unpickled_state
 
 CALL_HEADER: Final = "x-bentoml-flags-call"
 """Header of such a call; only a service that others depend on reads it."""
@@ -37,12 +40,13 @@ class WireCall(NamedTuple):
 
     @classmethod
     def of(cls, scope: Scope, *, runs_tasks: bool) -> "WireCall":
-        """Take the plain values of an ASGI scope."""
+        """Take the plain values of an ASGI scope, and the request's state."""
         return cls(
             {
                 **{key: scope[key] for key in _PLAIN if key in scope},
                 "query_string": scope.get("query_string", b""),
                 "headers": scope["headers"],
+                **({"state": state} if (state := pickled_state(scope)) else {}),
             },
             runs_tasks,
         )
@@ -57,6 +61,10 @@ class WireCall(NamedTuple):
                 for name, value in self.scope["headers"]
             ],
         }
+        if "state" in scope:
+            scope["state"] = {
+                name: base64.b64encode(value).decode() for name, value in scope["state"].items()
+            }
         return json.dumps([scope, self.runs_tasks], separators=(",", ":"))
 
     @classmethod
@@ -67,6 +75,9 @@ class WireCall(NamedTuple):
         scope["headers"] = [
             (name.encode("latin-1"), value.encode("latin-1")) for name, value in scope["headers"]
         ]
+        if "state" in scope:
+            pickled = {name: base64.b64decode(value) for name, value in scope["state"].items()}
+            scope["state"] = unpickled_state(pickled)
         for key in ("client", "server"):
             if scope.get(key) is not None:
                 scope[key] = tuple(scope[key])

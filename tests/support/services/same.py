@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
@@ -75,6 +76,9 @@ class Stamped:
         if scope["path"] == "/guarded" and (b"x-key", b"open") not in scope["headers"]:
             await PlainTextResponse("no key", 401)(scope, receive, stamping)
             return
+        state = scope.setdefault("state", {})
+        state["user"] = {"name": "Ada", "roles": {"reader"}}
+        state["connection"] = threading.Lock()  # what no other process can have
         await self.app(scope, receive, stamping)
 
 
@@ -167,6 +171,8 @@ class Same:
             "host": request.headers.get("host"),
             "path": request.url.path,
             "method": request.method,
+            "user": request.state.user["name"],
+            "roles": list(request.state.user["roles"]),
         }
 
     @bentoml.api

@@ -1,5 +1,7 @@
 """Any caller's request can be sent to a model's process in one header."""
 
+import threading
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,3 +47,10 @@ def test_headers_of_one_hop_do_not_travel_back() -> None:
         (b"x-many", b"2"),
         (b"set-cookie", b"a=1"),
     ]
+
+
+def test_the_state_of_a_request_travels_but_for_what_cannot() -> None:
+    state = {"user": ("ada", {"reader"}), "connection": threading.Lock()}
+    scope = {"query_string": b"", "headers": [], "state": state}
+    packed = WireCall.of(scope, runs_tasks=True).packed()
+    assert WireCall.unpacked(packed.encode()).scope["state"] == {"user": ("ada", {"reader"})}

@@ -39,7 +39,7 @@ from comparison.engines.parquet import ParquetPairs  # noqa: E402
 from comparison.engines.sources import PairSource, open_source  # noqa: E402
 from comparison.engines.tables import (  # noqa: E402
     CollectorTraces,
-    KeptPairs,
+    PairsWithSpans,
     TablePairs,
     collected_keys,
 )
@@ -68,7 +68,7 @@ class UnkeptPairs(ParquetPairs):
     """Pairs without kept counts, like in a folder that cannot be written."""
 
     @property
-    def keeps(self) -> bool:
+    def keeps_counts(self) -> bool:
         """Say no."""
         return False
 
@@ -121,7 +121,7 @@ def narrow(folder: Path) -> Place:
             client.command(statement)
     connection = ibis.clickhouse.from_connection(client)
     tables = connection.table("pairs"), connection.table("pairs_records")
-    return lambda: KeptPairs(*tables, "narrow")
+    return lambda: PairsWithSpans(*tables, "narrow")
 
 
 def store(folder: Path) -> Place:

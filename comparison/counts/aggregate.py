@@ -44,7 +44,7 @@ def count(
     """
     arguments = (feature_edges or {}, warm_up, settings)
     window = prepared.window
-    whole = window.source.whole
+    whole = window.source.place_tables
     if whole is not None and whole.only_labelled and prepared.labels is None:
         return _count(prepared, *arguments)
     found = kept_or_counted(

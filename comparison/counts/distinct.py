@@ -9,7 +9,7 @@ from ibis import _
 from comparison.engines.grouping import count_by, row_count
 from comparison.engines.sources import PairSource
 from comparison.engines.tables import in_window
-from comparison.engines.worker_numbers import flags_made
+from comparison.engines.worker_numbers import recorded_flags
 from comparison.errors import FlagNotFoundError, SeveralFlagsError
 
 
@@ -27,7 +27,7 @@ class DistinctPairs:
         cls, source: PairSource, since: datetime | None, until: datetime | None
     ) -> "DistinctPairs":
         """Look for pairs that occur several times, unless the source has done so."""
-        source.hold(since, until)
+        source.prefetch(since, until)
         table = source.table(since, until)
         known = source.repeated()
         if known is not None:
@@ -61,8 +61,8 @@ def choose_flag(source: PairSource, flag: str | None) -> str | None:
     Raises SeveralFlagsError if there are several and `flag` is None, FlagNotFoundError if there are
     only others.
     """
-    if source.keeps:
-        flags = tuple(flags_made(source))
+    if source.keeps_counts:
+        flags = tuple(recorded_flags(source))
     else:
         rows = source.table().select("flag").distinct().to_pyarrow()
         flags = tuple(sorted(rows["flag"].drop_null().to_pylist()))

@@ -97,7 +97,7 @@ def _durations(warm_up: int, length: int | None) -> MergeableCounts:
     def rows(pairs: ir.Table) -> ir.Table:
         return union_of([_keys(warm(pairs), side, length) for side in SIDES])
 
-    def handed(pairs: ir.Table) -> ir.Table:
+    def select(pairs: ir.Table) -> ir.Table:
         answered = {f"{side}_ok": _[f"{side}_status"] == "ok" for side in SIDES}
         return warm(pairs).select("time", *(f"{side}_duration" for side in SIDES), **answered)
 
@@ -108,7 +108,7 @@ def _durations(warm_up: int, length: int | None) -> MergeableCounts:
         parameters=(warm_up, length),
         condense=_in_bins,
         counted_by=("key",),
-        arrays=ArrayRows(handed, partial(_binned, length=length)),
+        arrays=ArrayRows(select, partial(_binned, length=length)),
     )
 
 

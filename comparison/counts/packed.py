@@ -35,7 +35,7 @@ def kept_or_counted(
 
     `told` is all that they depend on besides the pairs.
     """
-    whole = source.whole
+    whole = source.place_tables
     if whole is None:
         return count()
     name = f"{name}-{hashlib.sha256(repr(flag).encode()).hexdigest()[:16]}"

@@ -77,8 +77,8 @@ class PreparedPairs:
         Where what is counted of most pairs is kept, and nothing but that is, it holds none.
         """
         if self._usual is not None and not self.has_answers:
-            return self.window.source.named(self._rows_of_all)
-        return self.window.source.kept(self._rows_of_all)
+            return self.window.source.as_view(self._rows_of_all)
+        return self.window.source.cached(self._rows_of_all)
 
     @property
     def _rows_of_all(self) -> ir.Table:
@@ -89,7 +89,7 @@ class PreparedPairs:
     def told(self) -> tuple[object, ...]:
         """Return all that what is counted of these depends on, but for the pairs of the place."""
         window, labels = self.window, self.labels
-        whole = window.source.whole
+        whole = window.source.place_tables
         bound = whole.bound if whole else nanoseconds
         until, cutoff = window.until, labels.cutoff if labels else None
         return (
@@ -105,7 +105,7 @@ class PreparedPairs:
         labels, size = self.labels, len(self.grids)
         if not self._keeps or (labels is not None and self._usual is None):
             rows = OutputRows.of(self.table, size, labels.columns if labels else {})
-            return replace(rows, table=self.window.source.named(rows.table))
+            return replace(rows, table=self.window.source.as_view(rows.table))
         every = OutputRows.of(self._narrow(self.step), size, {})
         every = replace(every, counted=partial(self.window.of_evidence, prepared=self._rows))
         if labels is None or self._usual is None:
@@ -119,11 +119,11 @@ class PreparedPairs:
         if self.labels is None or self._usual is None:
             return self.table
         if self.has_answers:  # all pairs are held
-            return self.window.source.kept(self.table.filter(self.labels.are_otherwise))
+            return self.window.source.cached(self.table.filter(self.labels.are_otherwise))
         # Found among all columns, of which few are read: to narrow all pairs first takes longer.
         found = self.labels.joined(self.step).filter(self.labels.are_otherwise)
         known = [name for name in found.columns if name not in self.step.columns]
-        return self.window.source.kept(self._narrow(found, *known, is_drawn=True))
+        return self.window.source.cached(self._narrow(found, *known, is_drawn=True))
 
     @property
     def has_answers(self) -> bool:
@@ -142,7 +142,7 @@ class PreparedPairs:
     @property
     def _keeps(self) -> bool:
         """Say whether counts of outputs are kept: those that do not depend on labels."""
-        return self.window.source.keeps and self.window.every.is_whole
+        return self.window.source.keeps_counts and self.window.every.is_whole
 
     @property
     def _rows(self) -> PreparedRows:
@@ -218,11 +218,11 @@ class PreparedPairs:
         step = every.table.filter(_.flag == chosen)
         if parts.are_some and step_since is None:
             step = parts.of(step)
-        if not source.keeps or labels is not None:  # else hardly a statement is about it
-            step = source.named(step)
+        if not source.keeps_counts or labels is not None:  # else hardly a statement is about it
+            step = source.as_view(step)
         window = CountedWindow(source, chosen, since, until, parts, every)
         recorded = recorded_counts(window)
-        whole = source.whole
+        whole = source.place_tables
         digest = labels.digest(whole.tables) if labels is not None and whole else None
         outputs = outputs_of(step.columns, outputs, recorded)
         columns = columns_of(window, step, outputs, thresholds or {})
@@ -256,7 +256,7 @@ class PreparedPairs:
         requests = partial(_drawn_requests, begin=begin, end=end, repeats=self.labels.repeats)
         if self._usual is None or not self.labels.are_negative:
             return requests(self.table), None
-        pairs = self.window.source.named(self._narrow(self.step, is_drawn=True))
+        pairs = self.window.source.as_view(self._narrow(self.step, is_drawn=True))
         return requests(pairs), requests(self._held)
 
 

@@ -31,16 +31,16 @@ from comparison.engines.grouping import (
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.sources import PairSource
 from comparison.engines.worker_numbers import (
+    NUMBER_RANGES,
     NUMBERS,
-    SPANS,
     distinct_numbers,
     flags_by_worker,
-    made_by,
+    pairs_by_worker,
 )
 from comparison.pairs.accounting import possible_workers
 from comparison.pairs.sides import FAILED, SIDES
 
-_SPANS: Final = {"worker": "string", "begin": "int64", "end": "int64"}
+_RANGES: Final = {"worker": "string", "begin": "int64", "end": "int64"}
 
 
 def pair_counts(window: CountedWindow) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -118,15 +118,17 @@ def worker_counts(
     flag, and of any time: a pair that took long is numbered after one that was accepted later, and
     one whose time cannot be is set aside, and not lost.
     """
-    spans = source.counted(SPANS, since, until).filter(_.worker.isin(_workers_of(source, flag)))
-    known = _whole_records(source, spans)
+    ranges = source.counted(NUMBER_RANGES, since, until).filter(
+        _.worker.isin(_workers_of(source, flag))
+    )
+    known = _whole_records(source, ranges)
     if known is not None:
         return known
     every = source.source if isinstance(source, DatedPairs) else source
-    return distinct_numbers(every.table(), spans, blocks=every.counted(NUMBERS))
+    return distinct_numbers(every.table(), ranges, blocks=every.counted(NUMBERS))
 
 
-def _whole_records(source: PairSource, spans: ir.Table) -> pd.DataFrame | None:
+def _whole_records(source: PairSource, ranges: ir.Table) -> pd.DataFrame | None:
     """Return the counts where the window has the first and the last pair of each worker.
 
     They have been counted then, with all others, for the account of the place.
@@ -135,7 +137,7 @@ def _whole_records(source: PairSource, spans: ir.Table) -> pd.DataFrame | None:
         return None
     workers = {each.worker: each for each in source.accounting.workers}
     rows = []
-    for name, begin, end in framed(spans, _SPANS).itertuples(index=False):
+    for name, begin, end in framed(ranges, _RANGES).itertuples(index=False):
         worker = workers.get(name)
         if worker is None or (worker.first, worker.last) != (begin, end):
             return None
@@ -148,7 +150,7 @@ def _workers_of(source: PairSource, flag: str) -> list[str]:
     """Return the workers that may have made pairs of a flag, of those that made any."""
     if source.accounting is not None:
         return [each.worker for each in source.accounting.of_flag(flag).workers]
-    made = framed(made_by(source), {"worker": "string", "flag": "string"})
+    made = framed(pairs_by_worker(source), {"worker": "string", "flag": "string"})
     flags = flags_by_worker(made)
     return sorted(possible_workers(flag, flags, {}))
 

@@ -1,7 +1,7 @@
-"""Rows that an engine in this process hands over in batches, to be counted as arrays.
+"""Count the rows of an engine in this process with numpy, batch by batch.
 
-Arithmetic and grouping cost numpy a fraction of what they cost an engine, which also would group by
-numbers that end in zeros, as rounded ones do, slowly.
+Arithmetic and grouping cost numpy a fraction of what they cost an engine. An engine is also slow to
+group by numbers whose last bits are zeros, as those of rounded numbers are.
 """
 
 from collections import deque
@@ -16,14 +16,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from comparison.engines.grouping import in_numbers
+from comparison.engines.grouping import booleans_as_integers
 from comparison.pairs.machine import cores
 
 BATCH: Final = 250_000
-"""Rows that a thread counts at once: fewer leave more to be added up, more take memory."""
+"""Rows of a batch, which one thread counts: smaller ones leave more to add up, larger ones take
+more memory."""
 
 _DENSE: Final = 4
-"""Up to so many combinations for each row, a place for each of them is cheaper than hashing."""
+"""Up to so many possible combinations per row, an array of all is cheaper than hashing."""
 
 _MISSING: Final = -1
 
@@ -37,34 +38,34 @@ _S = TypeVar("_S")
 
 @dataclass(frozen=True, slots=True)
 class ArrayRows(Generic[_P]):
-    """Say which columns of pairs the engine hands over, and what numpy makes of a batch of them.
+    """The columns that the engine selects from pairs, and what numpy computes from a batch of them.
 
-    Together they do what the `rows` of the counts do. Truths are numbers of one byte, -1 where they
-    are missing; nothing else may be missing.
+    Together they do what `MergeableCounts.rows` does. Booleans are numbers of one byte, -1 if
+    missing; no other column may have missing values.
     """
 
-    handed: Callable[[_P], ir.Table]
-    made: Callable[[pa.RecordBatch], Arrays]
+    select: Callable[[_P], ir.Table]
+    compute: Callable[[pa.RecordBatch], Arrays]
 
     def statement(self, pairs: _P) -> ir.Table:
-        """Return what the engine hands over."""
-        return in_numbers(self.handed(pairs))
+        """Return the statement whose rows the engine returns in batches."""
+        return booleans_as_integers(self.select(pairs))
 
-    def of(self, pairs: Callable[[ir.Table], _P]) -> "ArrayRows[ir.Table]":
-        """Return those of a table, of which `pairs` makes what is asked here."""
-        return ArrayRows(lambda table: self.handed(pairs(table)), self.made)
+    def after(self, prepare: Callable[[ir.Table], _P]) -> "ArrayRows[ir.Table]":
+        """Return the same for a table that `prepare` turns into these pairs first."""
+        return ArrayRows(lambda table: self.select(prepare(table)), self.compute)
 
 
 def counted_batches(
     batches: pa.RecordBatchReader,
-    made: Callable[[pa.RecordBatch], Arrays],
+    compute: Callable[[pa.RecordBatch], Arrays],
     by: Sequence[str],
     measures: Mapping[str, str],
 ) -> Iterator[pa.Table]:
-    """Yield the counts of each batch, of one at least."""
+    """Yield the counts of each batch; without rows, those of one empty batch."""
 
     def counted(batch: pa.RecordBatch) -> pa.Table:
-        return group(made(batch), by, measures)
+        return group(compute(batch), by, measures)
 
     none = pa.RecordBatch.from_pylist([], schema=batches.schema)
     every = iter(batches)
@@ -72,7 +73,7 @@ def counted_batches(
 
 
 def group(columns: Arrays, by: Sequence[str], measures: Mapping[str, str]) -> pa.Table:
-    """Return one row for each combination of the columns `by`, with what is measured of it."""
+    """Return one row for each combination of the columns `by`, with its measures."""
     numbers, keys = distinct([columns[name] for name in by])
     size = len(keys[0])
     taken = {
@@ -86,23 +87,23 @@ def group(columns: Arrays, by: Sequence[str], measures: Mapping[str, str]) -> pa
 
 
 def truths(column: pa.Array) -> Array:
-    """Return a column of truths as an array."""
+    """Convert a column of booleans to an array of one byte each, -1 if missing."""
     found: Array = column.cast(pa.int8()).fill_null(_MISSING).to_numpy()
     return found
 
 
 def numbers(column: pa.Array) -> Array:
-    """Return a column that `group` has made as the array that it was made of."""
+    """Convert a column of `group`'s result back to an array of its input form."""
     return truths(column) if column.type == pa.int8() else column.to_numpy()
 
 
 def distinct(columns: Sequence[Array]) -> tuple[Array, list[Array]]:
-    """Return the number of each row's combination of values, and the columns of these."""
+    """Number the distinct rows: return the number of each row, and the values by number."""
     encoded = [_encoded(column) for column in columns]
     order = sorted(range(len(columns)), key=lambda place: len(encoded[place][1]))
     keys: dict[int, Array] = {}
     numbers, size = np.zeros(len(columns[0]), np.int64), 1
-    for place in order:  # few values first, so that what is numbered again is small
+    for place in order:  # columns with few values first, so that few combinations are renumbered
         codes, values = encoded[place]
         numbers, both = _renumbered(numbers * len(values) + codes, size * len(values))
         keys = {name: held[both // len(values)] for name, held in keys.items()}
@@ -117,7 +118,7 @@ def _encoded(values: Array) -> tuple[Array, Array]:
 
 
 def _renumbered(numbers: Array, size: int) -> tuple[Array, Array]:
-    """Number those of `size` that occur, without gaps."""
+    """Renumber the numbers below `size` that occur, without gaps; return old numbers by new."""
     if size > _DENSE * len(numbers):
         return _encoded(numbers)
     used = np.zeros(size, np.bool_)
@@ -132,7 +133,7 @@ def _measured(values: Array | None, how: str, numbers: Array, size: int) -> Arra
         found = np.zeros(size, values.dtype)
         np.add.at(found, numbers, values)
         return found
-    # Of each group, any row will do to begin with.
+    # Start from any row of each group.
     found = np.empty(size, values.dtype)
     found[numbers] = values
     (np.minimum if how == "least" else np.maximum).at(found, numbers, values)
@@ -140,9 +141,9 @@ def _measured(values: Array | None, how: str, numbers: Array, size: int) -> Arra
 
 
 def mapped(function: Callable[[_S], _T], items: Iterable[_S]) -> Iterator[_T]:
-    """Yield what a function makes of each item, with a thread for each processor.
+    """Apply a function to each item, in order, with a thread for each processor.
 
-    No more items are taken than threads need: an executor's own `map` takes all at once.
+    It reads only as many items as the threads need: an executor's own `map` reads all at once.
     """
     threads = cores()
     with ThreadPoolExecutor(threads) as pool:

@@ -1,6 +1,6 @@
-"""What ClickHouse needs to be told: joins as SQL has them, and temporary tables.
+"""ClickHouse: joins that leave missing values missing, and temporary tables.
 
-A temporary table holds rows that are dear to read, for many questions.
+A temporary table holds rows that are slow to read and that many statements ask about.
 """
 
 from contextlib import suppress
@@ -13,31 +13,31 @@ import ibis.expr.types as ir
 
 from comparison.errors import PlaceUnreadableError
 
-_IDLE: Final = "600"
-"""Seconds after the last statement after which the server may forget the session and its tables."""
+_SESSION_SECONDS: Final = "600"
+"""Seconds without a statement after which the server may drop the session and its tables."""
 
 
-def joins_as_in_sql(table: ir.Table) -> None:
-    """Let ClickHouse leave missing what a join does not find; it makes zeros of it, unless told.
+def require_join_nulls(table: ir.Table) -> None:
+    """Set join_use_nulls: by default ClickHouse fills zeros where a join finds no row.
 
-    Raises PlaceUnreadableError where its user may not say so, since counts would be wrong.
+    Raises PlaceUnreadableError if the user may not set it, since counts would be wrong.
     """
     connection: Any = table.get_backend()
     if connection.name != "clickhouse":
         return
     client = connection.con
-    with suppress(Exception):  # what it says is asked below
+    with suppress(Exception):  # the setting is read back below
         client.set_client_setting("join_use_nulls", "1")
     if not int(client.command("SELECT toUInt8(getSetting('join_use_nulls'))")):
         said = "this user may not set join_use_nulls = 1: allow it, or set it in the user's profile"
         raise PlaceUnreadableError("ClickHouse", said)
 
 
-def held_by_clickhouse(table: ir.Table, owner: object) -> ir.Table | None:
-    """Write rows into a temporary table, which lasts as long as `owner`.
+def temporary_table(table: ir.Table, owner: object) -> ir.Table | None:
+    """Write rows into a temporary table of ClickHouse, which lasts as long as `owner`.
 
-    None if the server is another one, or does not let us: this takes the right CREATE ARBITRARY
-    TEMPORARY TABLE, and a session that lasts.
+    None if the engine is not ClickHouse, or refuses: the user needs the right CREATE ARBITRARY
+    TEMPORARY TABLE, and a session.
     """
     connection: Any = table.get_backend()
     if connection.name != "clickhouse":
@@ -45,16 +45,16 @@ def held_by_clickhouse(table: ir.Table, owner: object) -> ir.Table | None:
     client, name = connection.con, f"held_{uuid4().hex}"
     try:
         if client.get_client_setting("session_id"):
-            client.set_client_setting("session_timeout", _IDLE)
+            client.set_client_setting("session_timeout", _SESSION_SECONDS)
         client.command(
             f"CREATE TEMPORARY TABLE {name} ENGINE = MergeTree ORDER BY tuple() AS "
             f"{connection.compile(table)}"
         )
         there = client.command(f"EXISTS TEMPORARY TABLE {name}")
-    except Exception:  # the client has many; what is wrong with the rows, the next question tells
+    except Exception:  # many types; an error in the rows themselves shows in the next statement
         return None
     finalize(owner, _drop, client, name)
-    if not int(there):  # behind a balancer, another server may have answered
+    if not int(there):  # a load balancer may have sent the statement to another server
         return None
     return ops.DatabaseTable(name, schema=table.schema(), source=connection).to_expr()
 

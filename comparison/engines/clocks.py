@@ -1,8 +1,8 @@
-"""Pairs of an impossible time are set aside: a clock was wrong when they were accepted.
+"""Set aside the pairs whose time is impossible, because a machine's clock was wrong.
 
-A worker numbers its pairs in the order in which they end. So an hour whose numbers belong after
-those of a later hour is misdated, or the later one is: the one with fewer pairs is set aside. Hours
-that touch may overlap, since a pair that took long is numbered late.
+A worker numbers its pairs in the order in which they end. If the numbers of an hour are larger than
+those of a later hour, one of both hours is misdated: the one with fewer pairs is set aside. The
+numbers of adjacent hours may overlap, since a slow pair is numbered late.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ import pandas as pd
 from ibis import _
 
 from comparison.engines.grouping import HOUR, framed
-from comparison.engines.kept.tables import WholeTables
+from comparison.engines.kept.tables import PlaceTables
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
 from comparison.engines.one_pass import counted_once
 from comparison.engines.sources import PairSource
@@ -26,13 +26,13 @@ from comparison.pairs.tracked import TrackedOutcomes
 
 _EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
 _FIRST: Final = nanoseconds(_EARLIEST)
-"""No pair is older than the format it is written in: a machine without its time begins at 1970."""
+"""No pair is older than its file format. A machine that does not know the time begins at 1970."""
 
-_AHEAD: Final = timedelta(hours=1)
-"""How far a clock may be ahead of the one that looks."""
+_MAX_AHEAD: Final = timedelta(hours=1)
+"""How far the clock of a worker may be ahead of the clock of the look."""
 
-_APART: Final = 2
-"""Hours that do not touch."""
+_NOT_ADJACENT: Final = 2
+"""Difference of two hours that are not adjacent."""
 
 _DTYPES: Final = {
     "worker": "string",
@@ -55,27 +55,28 @@ class _Hour:
 
 @dataclass(frozen=True, slots=True)
 class DatedPairs:
-    """A source of the pairs of another one, without those whose time is impossible."""
+    """The pairs of another source, without those whose time is impossible."""
 
     source: PairSource
     until: datetime
-    """Later pairs are of the future."""
+    """Pairs after this time are dated in the future, and set aside."""
     misdated: tuple[tuple[str, int], ...]
-    """Workers and hours."""
+    """(worker, hour) of the hours that are set aside."""
     set_aside: int
+    """Number of pairs that are set aside."""
     set_aside_of: Mapping[str, int]
-    """Those of each flag."""
+    """Number of pairs that are set aside, by flag."""
     first: datetime
-    """No pair whose time can be is earlier."""
+    """No pair with a possible time is earlier."""
     last: datetime
-    """None is later, but for those of `ahead`."""
+    """No pair is later, except those after `ahead`."""
     ahead: datetime | None
-    """From when on pairs may count that are dated later than they were asked for; None: none is."""
+    """If some pairs are dated after the look: the time from which they may count, else None."""
 
     @classmethod
     def of(cls, source: PairSource, now: datetime) -> "DatedPairs":
-        """Look through the hours of each worker."""
-        until = now + _AHEAD
+        """Find the misdated hours of each worker."""
+        until = now + _MAX_AHEAD
         end = nanoseconds(until)
         by_flag = framed(source.counted(HOURS), {**_DTYPES, "flag": "string"})
         hours = by_flag.groupby(["worker", "hour"], as_index=False, dropna=False).agg(
@@ -99,12 +100,12 @@ class DatedPairs:
             tuple((each.worker, each.hour) for each in misdated),
             int(by_flag.loc[aside, "n"].sum()),
             {str(flag): int(n) for flag, n in of_flag.items()},
-            *_ends(hours, possible, now),
+            *_time_range(hours, possible, now),
         )
 
     @property
     def end(self) -> int:
-        """Return the end of what is shown, in nanoseconds."""
+        """Return `until` in nanoseconds since 1970."""
         return nanoseconds(self.until)
 
     @property
@@ -114,16 +115,16 @@ class DatedPairs:
 
     @property
     def accounting(self) -> Accounting | None:
-        """Return that of the other source."""
+        """Return the accounting of the other source."""
         return self.source.accounting
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return the pairs whose time is possible."""
-        return self._of_other_hours(self._dated(self.source.table(since, until)))
+        return self._without_misdated(self._dated(self.source.table(since, until)))
 
-    def hold(self, since: datetime | None, until: datetime | None) -> None:
-        """Leave that to the other source."""
-        self.source.hold(since, until)
+    def prefetch(self, since: datetime | None, until: datetime | None) -> None:
+        """Prefetch from the other source."""
+        self.source.prefetch(since, until)
 
     def counted(
         self,
@@ -134,30 +135,30 @@ class DatedPairs:
     ) -> ir.Table:
         """Return the counts of these pairs, which the other source may keep.
 
-        Misdated hours stay misdated, so that counts without them are kept as others are.
+        Misdated hours stay misdated, so that counts without them can be kept too.
         """
         if until is None or nanoseconds(until) > self.end:
             until = self.until
         if not self.set_aside:
             return self.source.counted(counts, since, until, prepared)
-        if not self.keeps:
+        if not self.keeps_counts:
             return counted_once(counts, self.table(since, until), prepared)
         since = _EARLIEST if since is None else max(since, _EARLIEST)
         if self.misdated and prepared is not None:
-            prepared = prepared.among(self._of_other_hours, self.misdated)
+            prepared = prepared.restricted(self._without_misdated, self.misdated)
         elif self.misdated:
-            counts = counts.among(self._of_other_hours, self.misdated)
+            counts = counts.restricted(self._without_misdated, self.misdated)
         return self.source.counted(counts, since, until, prepared)
 
     @property
-    def keeps(self) -> bool:
-        """Say whether the other source keeps counts."""
-        return self.source.keeps
+    def keeps_counts(self) -> bool:
+        """Return whether the other source keeps counts."""
+        return self.source.keeps_counts
 
     @property
-    def whole(self) -> WholeTables | None:
-        """Return that of the other source, if no pair is set aside."""
-        return None if self.set_aside else self.source.whole
+    def place_tables(self) -> PlaceTables | None:
+        """Return the tables of the other source; None if a pair is set aside."""
+        return None if self.set_aside else self.source.place_tables
 
     def repeated(self) -> ir.Table | None:
         """Return the repeated pairs of the other source."""
@@ -165,19 +166,19 @@ class DatedPairs:
         return None if found is None else self._dated(found)
 
     def tracked(self) -> TrackedOutcomes:
-        """Return those of the other source: they carry the time of another machine."""
+        """Return the outcomes of the other source: their times are of another machine."""
         return self.source.tracked()
 
-    def named(self, table: ir.Table) -> ir.Table:
-        """Leave that to the other source."""
-        return self.source.named(table)
+    def as_view(self, table: ir.Table) -> ir.Table:
+        """Create a view in the other source."""
+        return self.source.as_view(table)
 
-    def kept(self, table: ir.Table) -> ir.Table:
-        """Leave that to the other source."""
-        return self.source.kept(table)
+    def cached(self, table: ir.Table) -> ir.Table:
+        """Cache a table in the other source."""
+        return self.source.cached(table)
 
-    def _of_other_hours(self, table: ir.Table) -> ir.Table:
-        """Leave out the hours that are misdated."""
+    def _without_misdated(self, table: ir.Table) -> ir.Table:
+        """Drop the pairs of misdated hours."""
         for worker, hour in self.misdated:
             here = (_.worker == worker) & (_.time >= hour * HOUR) & (_.time < (hour + 1) * HOUR)
             table = table.filter(~here.fill_null(False))
@@ -191,7 +192,7 @@ def _is_possible(hours: pd.DataFrame, end: int) -> "pd.Series[bool]":
     return (hours["hour"] >= _FIRST // HOUR) & (hours["hour"] <= end // HOUR)
 
 
-def _ends(
+def _time_range(
     hours: pd.DataFrame, possible: "pd.Series[bool]", now: datetime
 ) -> tuple[datetime, datetime, datetime | None]:
     """Return `first`, `last` and `ahead` of the pairs."""
@@ -199,7 +200,7 @@ def _ends(
     first = _begin(hours.loc[possible, "hour"].min()) if possible.any() else now
     later = hours.loc[hours["latest"] >= here, "hour"]
     if not later.empty:
-        return first, now, max(now, _begin(later.min()) - _AHEAD)
+        return first, now, max(now, _begin(later.min()) - _MAX_AHEAD)
     last = pd.Timestamp(hours["latest"].max() if len(hours) else 0, tz="UTC").ceil("us")
     return first, last.to_pydatetime(), None
 
@@ -209,26 +210,29 @@ def _begin(hour: int) -> datetime:
 
 
 def _misdated(hours: list[_Hour]) -> Iterator[_Hour]:
-    """Yield hours of one worker, in order of time, until the numbers ascend with the hours."""
+    """Yield the misdated hours of one worker: without them, numbers ascend with the hours.
+
+    `hours` are in order of time.
+    """
     kept: list[_Hour] = []
     for each in hours:
         dropped = False
-        while (against := _after(kept, each)) is not None:
-            if against.n >= each.n:
+        while (other := _contradicting(kept, each)) is not None:
+            if other.n >= each.n:
                 yield each
                 dropped = True
                 break
-            kept.remove(against)
-            yield against
+            kept.remove(other)
+            yield other
         if not dropped:
             kept.append(each)
 
 
-def _after(earlier: list[_Hour], hour: _Hour) -> _Hour | None:
-    """Return an earlier hour whose numbers belong after this one's, None if there is none."""
+def _contradicting(earlier: list[_Hour], hour: _Hour) -> _Hour | None:
+    """Return an earlier hour with a number above the first of `hour`; None if there is none."""
     for each in reversed(earlier):
-        if hour.hour - each.hour >= _APART and each.last > hour.first:
+        if hour.hour - each.hour >= _NOT_ADJACENT and each.last > hour.first:
             return each
-        if each.last < hour.first and hour.hour - each.hour >= _APART:
-            return None  # the earlier ones ascend up to it
+        if each.last < hour.first and hour.hour - each.hour >= _NOT_ADJACENT:
+            return None  # all hours before it have smaller numbers
     return None

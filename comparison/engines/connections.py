@@ -1,10 +1,10 @@
-"""Connections to engines by URL, with the user and the password of each engine's environment.
+"""Connections to engines by URL; user and password may come from environment variables.
 
 clickhouse://host:8123/database      CLICKHOUSE_USER, CLICKHOUSE_PASSWORD
 trino://host:8080/catalog/schema     TRINO_USER, TRINO_PASSWORD
 spark://host:7077, spark://local     Spark's own configuration
 duckdb:///file.db, sqlite:///file.db
-what else `ibis.connect` takes
+any other URL that `ibis.connect` takes
 """
 
 import logging
@@ -24,8 +24,8 @@ from comparison.engines.engine_urls import SPARK, TABLE, PlaceError, is_url, sho
 from comparison.errors import CompactionUnreadableError, MemoryLackingError, PlaceUnreadableError
 from comparison.pairs.secrets import without_secrets
 
-_FILES: Final = ("duckdb", "sqlite")
-"""Engines that would make a file that is not there."""
+_FILE_ENGINES: Final = ("duckdb", "sqlite")
+"""Engines that would create a missing file."""
 
 _CREDENTIALS: Final = {
     "clickhouse": ("CLICKHOUSE_USER", "CLICKHOUSE_PASSWORD"),
@@ -33,28 +33,35 @@ _CREDENTIALS: Final = {
 }
 
 _EXTRAS: Final = ("clickhouse", SPARK, "trino")
-"""Extras of this package, each named as the scheme that needs it."""
+"""Extras of this package; each has the name of the URL scheme that needs it."""
 
-_MODULES: Final = frozenset(
+_ENGINE_MODULES: Final = frozenset(
     {"clickhouse_connect", "duckdb", "grpc", "ibis", "py4j", "pyspark", "sqlite3", "trino"}
 )
-"""Whose errors are those of an engine."""
+"""Packages whose exceptions are errors of an engine."""
 
-_OF_JAVA: Final = "An error occurred while calling"
-_REFUSED: Final = ("uthentication", "AUTHENTICATION", "ccess denied", "ACCESS_DENIED", "403", "401")
+_JAVA_PREFIX: Final = "An error occurred while calling"
+_ACCESS_DENIED: Final = (
+    "uthentication",
+    "AUTHENTICATION",
+    "ccess denied",
+    "ACCESS_DENIED",
+    "403",
+    "401",
+)
 
 
-def connected(url: str) -> Any:
-    """Return a connection of ibis to the engine at a URL. Raises PlaceError."""
+def connect_to(url: str) -> Any:
+    """Connect ibis to the engine at a URL. Raises PlaceError."""
     parts = urlsplit(url)
     try:
         if parts.scheme == SPARK:
             from comparison.engines.spark_session import connect
 
             return connect(parts.netloc)
-        if parts.scheme in _FILES and not Path(parts.netloc + parts.path).is_file():
+        if parts.scheme in _FILE_ENGINES and not Path(parts.netloc + parts.path).is_file():
             raise PlaceError("there is no such file")
-        # What the client logs of a failure, its error says as well.
+        # The client logs a failure that its exception reports as well.
         logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
         return _opened(parts)
     except ImportError as error:
@@ -62,27 +69,27 @@ def connected(url: str) -> Any:
     except PlaceError:
         raise
     except Exception as error:  # each engine's client has errors of its own
-        raise PlaceError(said(url, error)) from error
+        raise PlaceError(error_text(url, error)) from error
 
 
-def said(url: str, error: BaseException) -> str:
-    """Return what an engine said in one line, without secrets, and where credentials are from."""
+def error_text(url: str, error: BaseException) -> str:
+    """Return an engine's error in one line, without secrets; say where credentials come from."""
     parts = urlsplit(url)
-    if parts.hostname and parts.scheme != SPARK and (silence := _silence(error)):
-        return f"nothing answers at {parts.netloc.rpartition('@')[2]} ({silence})"
+    if parts.hostname and parts.scheme != SPARK and (reason := _network_error(error)):
+        return f"nothing answers at {parts.netloc.rpartition('@')[2]} ({reason})"
     lines = str(error).splitlines() or [""]
-    # What Java raised comes behind a line that names a call of its client.
-    told = lines[1] if lines[0].startswith(_OF_JAVA) and len(lines) > 1 else lines[0]
-    text = f"{type(error).__name__}: {told.removeprefix(': ')}"
+    # The first line of a Java error names only the client's call; the second is the message.
+    message = lines[1] if lines[0].startswith(_JAVA_PREFIX) and len(lines) > 1 else lines[0]
+    text = f"{type(error).__name__}: {message.removeprefix(': ')}"
     text = without_secrets(text, parts.password, unquote(parts.password or ""))
-    named = _CREDENTIALS.get(parts.scheme)
-    if named and any(word in text for word in _REFUSED):
-        return f"{text}; user and password are those of {' and '.join(named)}, or of the URL"
+    variables = _CREDENTIALS.get(parts.scheme)
+    if variables and any(word in text for word in _ACCESS_DENIED):
+        return f"{text}; user and password are those of {' and '.join(variables)}, or of the URL"
     return text
 
 
-def _silence(error: BaseException | None) -> str | None:
-    """Return what the machine said of a connection, which clients tell in lines of their own."""
+def _network_error(error: BaseException | None) -> str | None:
+    """Return the network error that caused a client's exception; None if there is none."""
     while error is not None:
         if isinstance(error, ConnectionError | socket.gaierror | TimeoutError):
             return error.strerror or str(error)
@@ -92,27 +99,29 @@ def _silence(error: BaseException | None) -> str | None:
 
 @contextmanager
 def engine_errors(place: str | Path) -> Iterator[None]:
-    """Turn what an engine raises while it counts into an error that says what would be right.
+    """Turn an engine's exception into an error of this package that says what to do.
 
-    PlaceUnreadableError for a URL; for a folder MemoryLackingError, and CompactionUnreadableError
-    if a file is damaged.
+    For a URL it is PlaceUnreadableError; for a folder MemoryLackingError, or
+    CompactionUnreadableError if a file is damaged.
     """
     try:
         yield
     except Exception as error:
-        if type(error).__module__.partition(".")[0].lstrip("_") not in _MODULES:
+        if type(error).__module__.partition(".")[0].lstrip("_") not in _ENGINE_MODULES:
             raise
         if is_url(place):
-            raise PlaceUnreadableError(shown_url(str(place)), said(str(place), error)) from error
+            raise PlaceUnreadableError(
+                shown_url(str(place)), error_text(str(place), error)
+            ) from error
         if isinstance(error, duckdb.OutOfMemoryException):
             raise MemoryLackingError(place, memory_limit()) from error
         if isinstance(error, duckdb.IOException | duckdb.InvalidInputException):
-            raise CompactionUnreadableError(Path(place), said(str(place), error)) from error
+            raise CompactionUnreadableError(Path(place), error_text(str(place), error)) from error
         raise
 
 
 def _opened(parts: SplitResult) -> Any:
-    """Connect as the user of the URL, else of the environment."""
+    """Connect with user and password from the URL, else from the environment."""
     names = _CREDENTIALS.get(parts.scheme)
     given = [unquote(each) if each else None for each in (parts.username, parts.password)]
     user, password = (
@@ -133,7 +142,7 @@ def _opened(parts: SplitResult) -> Any:
 
 
 def _trino(parts: SplitResult, user: str, password: str, options: dict[str, Any]) -> Any:
-    """Connect with a password, of which ibis makes nothing that Trino's client takes."""
+    """Connect to Trino with a password; ibis does not pass it as Trino's client needs it."""
     from trino.auth import BasicAuthentication
 
     catalog, _, schema = parts.path.strip("/").partition("/")
@@ -149,11 +158,11 @@ def _trino(parts: SplitResult, user: str, password: str, options: dict[str, Any]
 
 
 def _not_installed(scheme: str, error: ImportError) -> str:
-    said = str(error).partition("\n")[0]
+    reason = str(error).partition("\n")[0]
     if scheme in _EXTRAS:
         return (
-            f"what connects to it is not installed ({said}): it comes with the extra `{scheme}` "
+            f"what connects to it is not installed ({reason}): it comes with the extra `{scheme}` "
             f"of bentoml-flags (in a clone: pip install '.[comparison,{scheme}]')"
         )
     extra = scheme.replace("postgresql", "postgres")
-    return f"what connects to it is not installed: {said} (pip install 'ibis-framework[{extra}]')"
+    return f"what connects to it is not installed: {reason} (pip install 'ibis-framework[{extra}]')"

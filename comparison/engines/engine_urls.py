@@ -1,4 +1,4 @@
-"""URLs of engines: what they may be, and what of them is shown."""
+"""URLs of engines: parse them, and show them without secrets."""
 
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
@@ -10,23 +10,23 @@ TABLE: Final = "table"
 
 
 class PlaceError(Exception):
-    """Say why there is no table at a URL; the message holds no password."""
+    """There is no table at a URL; the message says why and holds no password."""
 
 
 def shown_url(url: str) -> str:
-    """Return a URL as it is shown: no user or password, and of its query table and folder only."""
+    """Return a URL without user and password; of its query, only table and folder are kept."""
     try:
         parts = urlsplit(url)
-    except ValueError:  # of no engine either
+    except ValueError:  # not the URL of an engine
         return url.partition("?")[0].rpartition("@")[2]
     shown = [(key, value) for key, value in parse_qsl(parts.query) if key in (TABLE, "folder")]
-    # Not by `urlunsplit`: it leaves the slashes of an empty host away.
+    # Not by `urlunsplit`: it drops the slashes of an empty host.
     place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     return f"{place}?{urlencode(shown, safe='/:')}" if shown else place
 
 
-def checked(url: str) -> SplitResult:
-    """Return the parts of a URL. Raises PlaceError if it is none, or of nothing that is known."""
+def parse_engine_url(url: str) -> SplitResult:
+    """Parse the URL of an engine. Raises PlaceError if it is no URL, or of no known engine."""
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -39,5 +39,5 @@ def checked(url: str) -> SplitResult:
 
 
 def is_url(place: object) -> bool:
-    """Say whether a place is a URL, and not a path."""
+    """Say whether a place is a URL rather than a path."""
     return isinstance(place, str) and "://" in place

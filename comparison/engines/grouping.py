@@ -1,4 +1,4 @@
-"""Counts of an engine's rows by columns, as a frame with known dtypes."""
+"""Count an engine's rows by columns, and return pandas frames with fixed dtypes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
-from comparison.engines.embedded import table_behind
+from comparison.engines.embedded import table_in_memory
 
 Dtypes = Mapping[str, str]
 
@@ -16,7 +16,7 @@ HOUR: Final = 3_600_000_000_000
 """Nanoseconds."""
 
 LATENCY_BLOCK: Final = HOUR // 6
-"""Ten minutes: how long calls that stall together are taken to be one event."""
+"""Ten minutes: slow calls within a block are taken for one event."""
 
 MINUTE: Final = HOUR // 60
 
@@ -103,49 +103,51 @@ COVERAGE: Final[Dtypes] = {
     "label": "boolean",
 }
 FEATURES: Final[Dtypes] = {"feature": "string", "bin": "int64"}
-"""Columns of the tables of `comparison.counts.tables`, each but for its count `n`."""
+"""Columns of the tables of `comparison.counts.tables`, without their count `n`."""
 
 _BOUNDS: Final = {"first": "min", "last": "max"}
 
 
 def count_by(table: ir.Table, **by: Any) -> ir.Table:
-    """Return one row per combination of the columns `by` that occurs, and its count `n`."""
+    """Return a row for each occurring combination of the columns `by`, with its count `n`."""
     return table.group_by(**by).agg(n=ibis._.count())
 
 
 def row_count(rows: ir.Table) -> int:
-    """Run a query of how many rows there are."""
+    """Run a query for the number of rows."""
     return int(rows.count().to_pyarrow().as_py())
 
 
 def fetched(counts: ir.Table, dtypes: Dtypes) -> pd.DataFrame:
-    """Run a query of counts; its rows come in order of their columns, missing values last."""
+    """Run a query of counts; return them sorted by their columns, missing values last."""
     frame = framed(counts, {**dtypes, "n": "int64"})
     return frame.sort_values(list(dtypes), kind="stable", ignore_index=True)
 
 
 def framed(rows: ir.Table, dtypes: Dtypes) -> pd.DataFrame:
-    """Run a query; see `typed`."""
+    """Run a query; return its rows as a frame with these dtypes, see `typed`."""
     return typed(fetched_table(rows), dtypes)
 
 
 def fetched_table(rows: ir.Table) -> pa.Table:
-    """Run a query, if there is anything to compute; truths are numbers."""
-    held = table_behind(rows)
-    return in_numbers(rows).to_pyarrow() if held is None else held
+    """Run a query, unless its table is in memory already; booleans become integers."""
+    held = table_in_memory(rows)
+    return booleans_as_integers(rows).to_pyarrow() if held is None else held
 
 
-def in_numbers(rows: ir.Table) -> ir.Table:
-    """Return rows whose truths are numbers.
+def booleans_as_integers(rows: ir.Table) -> ir.Table:
+    """Cast boolean columns to integers.
 
-    ClickHouse has truths as whole numbers, and ibis then fails to take them for truths.
+    ClickHouse returns booleans as whole numbers, and ibis fails to convert them to booleans.
     """
-    truths = [name for name, kind in rows.schema().items() if kind.is_boolean()]
-    return rows.mutate(**{name: ibis._[name].cast("int8") for name in truths}) if truths else rows
+    booleans = [name for name, kind in rows.schema().items() if kind.is_boolean()]
+    return (
+        rows.mutate(**{name: ibis._[name].cast("int8") for name in booleans}) if booleans else rows
+    )
 
 
 def typed(found: pa.Table, dtypes: Dtypes) -> pd.DataFrame:
-    """Return rows that a query found as a frame; columns that they have not are all missing."""
+    """Convert the result of a query to a frame; a column that it lacks is all missing."""
     columns = {
         name: _typed(found[name].to_pandas(integer_object_nulls=True), dtype)
         if name in found.column_names
@@ -156,14 +158,14 @@ def typed(found: pa.Table, dtypes: Dtypes) -> pd.DataFrame:
 
 
 def stacked(tables: Sequence[pd.DataFrame], dtypes: Dtypes) -> pd.DataFrame:
-    """Put tables of counts below each other; none at all make an empty one."""
+    """Concatenate tables of counts; without any, return an empty one."""
     if not tables:
         return empty(dtypes)
     return pd.concat(tables, ignore_index=True)
 
 
 def summed(counts: pd.DataFrame, dtypes: Dtypes) -> pd.DataFrame:
-    """Add up counts over all columns that are not wanted; `first` and `last` are bounds."""
+    """Sum counts by the columns of `dtypes`; `first` is the minimum, `last` the maximum."""
     bounds = {name: how for name, how in _BOUNDS.items() if name in dtypes}
     by = [name for name in dtypes if name not in bounds]
     sums = counts.groupby(by, as_index=False, dropna=False).agg({**bounds, "n": "sum"})
@@ -179,7 +181,7 @@ def empty(dtypes: Dtypes) -> pd.DataFrame:
 
 
 def _typed(values: "pd.Series[Any]", dtype: str) -> "pd.Series[Any]":
-    if dtype == TIME:  # engines hand over nanoseconds since 1970
+    if dtype == TIME:  # engines return nanoseconds since 1970
         return pd.to_datetime(values.astype("int64"), utc=True, unit="ns")
     held = values.astype("Int8") if dtype == "boolean" else values
     return held.astype(pd.api.types.pandas_dtype(dtype))

@@ -1,8 +1,9 @@
-"""Ids as hashes of 64 bits, outside of the engine: 8 bytes each, and no text is held.
+"""Ids as 64-bit hashes outside of the engine: 8 bytes each instead of a text.
 
-They lie in ranges, in a temporary file where they are many: one range is in memory at a time.
+The hashes are divided into ranges by their first bits. Many of them are in a temporary file, so
+that only one range is in memory at a time.
 
-DuckDB alone: engines hash differently, and the others are asked by joins of the texts.
+Only for DuckDB: engines hash differently. In other engines, ids are compared by joins of the texts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,45 +21,45 @@ from ibis import _
 
 from comparison.engines.arrays import BATCH, mapped
 
-_ENGINE: Final = "duckdb"
+_HASHING_ENGINE: Final = "duckdb"
 
 _RANGE_BITS: Final = 8
 _RANGES: Final = 2**_RANGE_BITS
-"""Of a hundred million ids, a range has 3 MB."""
+"""With a hundred million ids, a range has 3 MB."""
 
-_IN_MEMORY: Final = 2**25
-"""Bytes of hashes of one column of ids; more are in a temporary file."""
+_MAX_IN_MEMORY_BYTES: Final = 2**25
+"""Bytes of hashes that are held in memory; beyond that they go to a temporary file."""
 
-AROUND: Final = 2**64
-"""Where sums begin anew."""
+MODULUS: Final = 2**64
+"""Modulus of sums of hashes."""
 
 Hashes = npt.NDArray[np.uint64]
 
 
 @ibis.udf.scalar.builtin(name="hash")  # type: ignore[untyped-decorator]
 def hash_of(text: str) -> dt.uint64:
-    """Return DuckDB's hash: ibis makes it a signed number by way of a text of bits."""
+    """Call DuckDB's `hash`; ibis's own `hash` converts it to a signed number through a text."""
 
 
 def can_hash(table: ir.Table) -> bool:
-    """Say whether the engine of a table hashes ids as they are compared here."""
-    return bool(table.get_backend().name == _ENGINE)
+    """Return whether ids of this table can be hashed: only DuckDB's."""
+    return bool(table.get_backend().name == _HASHING_ENGINE)
 
 
 @dataclass(slots=True)
 class _Ranges:
-    """Hold hashes by their first bits: each written batch has a part of each range."""
+    """Hashes by range, in a file; each batch that is written has a part of each range."""
 
-    file: Any = field(default_factory=lambda: SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115
+    file: Any = field(default_factory=lambda: SpooledTemporaryFile(_MAX_IN_MEMORY_BYTES))  # noqa: SIM115
     ends: list[npt.NDArray[np.int64]] = field(default_factory=list)
-    """Of each batch: where in the file its ranges begin, and where the last one ends."""
+    """For each batch: positions in the file where its ranges begin, and where the last one ends."""
 
     def __del__(self) -> None:
-        """Remove the file."""
+        """Close the file, which removes it."""
         self.file.close()
 
     def write(self, hashes: Hashes, ends: npt.NDArray[np.int64]) -> None:
-        """Add a batch that is in the order of the ranges, which end at these places."""
+        """Add a batch, sorted by range; `ends` are the positions in it where the ranges end."""
         begin = self.ends[-1][-1] if self.ends else 0
         self.ends.append(np.concatenate([[begin], begin + ends]))
         self.file.write(hashes)
@@ -73,7 +74,7 @@ class _Ranges:
         return np.concatenate(parts)
 
     def ordered(self) -> tuple["_Ranges", Hashes]:
-        """Return the same, each range as a whole and sorted; and what occurs more than once."""
+        """Return the hashes with each range contiguous and sorted, and the repeated hashes."""
         found, sizes, repeated = _Ranges(), [], []
         for number in range(_RANGES):
             here = np.sort(self.read(number))
@@ -86,40 +87,42 @@ class _Ranges:
 
 @dataclass(frozen=True, slots=True)
 class IdHashes:
-    """Hold the hashes of a column of ids; ids that are missing have none."""
+    """The hashes of a column of ids, without missing ids."""
 
     ranges: _Ranges
     size: int
     repeated: Hashes
-    """Those that occur more than once."""
+    """Hashes that occur more than once."""
     sums: Mapping[str, int]
-    """Of further columns that were read with the ids."""
+    """Sums modulo `MODULUS` of the other columns that were read with the hashes."""
 
     @property
     def check(self) -> int:
-        """Return the sum of a second hash, which differs where an id stands for another one."""
+        """Return the sum of a second hash: it reveals different ids with the same first hash."""
         return self.sums["check"]
 
     @classmethod
     def of(cls, engine: Any, table: ir.Table, column: str) -> "IdHashes":
-        """Read them by an engine, which knows the table by its name."""
-        ids = table.filter(table[column].notnull()).select(**hashed(column))
+        """Hash a column of a registered table in the engine, and read the hashes."""
+        ids = table.filter(table[column].notnull()).select(**hash_columns(column))
         return cls.read(engine.con.execute(engine.compile(ids)).to_arrow_reader(BATCH))
 
     @classmethod
     def read(cls, batches: pa.RecordBatchReader) -> "IdHashes":
-        """Take the column `hash`; the others, of whole numbers without a sign, are added up."""
+        """Read the column `hash`; sum the other columns, which are unsigned integers."""
         sums = {name: 0 for name in batches.schema.names if name != "hash"}
         found, size = _Ranges(), 0
-        for hashes, ends, more in mapped(_parted, batches):  # while the engine reads on
+        for hashes, ends, more in mapped(
+            _sort_by_range, batches
+        ):  # in threads, while the engine reads on
             found.write(hashes, ends)
             size += len(hashes)
-            sums = {name: (sums[name] + more[name]) % AROUND for name in sums}
+            sums = {name: (sums[name] + more[name]) % MODULUS for name in sums}
         ordered, repeated = found.ordered()
         return cls(ordered, size, repeated, sums)
 
-    def apart(self, others: "IdHashes") -> tuple[Hashes, Hashes]:
-        """Return the hashes that others have not, and those that only others have."""
+    def difference(self, others: "IdHashes") -> tuple[Hashes, Hashes]:
+        """Return the hashes that only these ids have, and those that only the others have."""
         here, there = [], []
         for one, other in zip(_all_ranges(self.ranges), _all_ranges(others.ranges), strict=True):
             if not np.array_equal(one, other):
@@ -136,21 +139,21 @@ def _joined(parts: Iterable[Hashes]) -> Hashes:
     return np.concatenate([np.array([], np.uint64), *parts])
 
 
-def _parted(batch: pa.RecordBatch) -> tuple[Hashes, npt.NDArray[np.int64], dict[str, int]]:
-    """Return hashes in the order of their ranges, where these end, and the sums of the others."""
+def _sort_by_range(batch: pa.RecordBatch) -> tuple[Hashes, npt.NDArray[np.int64], dict[str, int]]:
+    """Return hashes sorted by range, the positions where ranges end, and the sums of the others."""
     hashes = batch["hash"].drop_null().to_numpy()
     numbers = (hashes >> np.uint64(64 - _RANGE_BITS)).astype(np.uint8)
     ends = np.cumsum(np.bincount(numbers, minlength=_RANGES))
-    sums = {name: sum_of(batch[name]) for name in batch.schema.names if name != "hash"}
+    sums = {name: modular_sum(batch[name]) for name in batch.schema.names if name != "hash"}
     return hashes[np.argsort(numbers, kind="stable")], ends, sums
 
 
-def hashed(column: str) -> dict[str, Any]:
-    """Return both hashes of a column of ids."""
+def hash_columns(column: str) -> dict[str, Any]:
+    """Return the columns `hash` and `check`: both hashes of a column of ids."""
     return {"hash": hash_of(_[column]), "check": hash_of(_[column] + "#")}
 
 
-def sum_of(numbers: pa.Array | pa.ChunkedArray) -> int:
-    """Return a sum, which begins anew at `AROUND`."""
+def modular_sum(numbers: pa.Array | pa.ChunkedArray) -> int:
+    """Return the sum of a column modulo `MODULUS`."""
     known = numbers.drop_null()
     return int(known.to_numpy().sum(dtype=np.uint64)) if len(known) else 0

@@ -1,4 +1,4 @@
-"""Counts that can be merged: those of two parts of the pairs make those of both."""
+"""Mergeable counts: the counts of two parts of the pairs add up to the counts of both."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -10,20 +10,20 @@ import pyarrow as pa
 from ibis import _
 
 from comparison.engines.arrays import ArrayRows
-from comparison.engines.grouping import fetched_table, in_numbers
+from comparison.engines.grouping import booleans_as_integers, fetched_table
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedRows:
-    """Say how pairs are prepared for many counts, in one statement; `key` tells it from others."""
+    """A statement that prepares pairs for many counts; `key` identifies it in kept counts."""
 
     key: str
     rows: Callable[[ir.Table], ir.Table]
 
-    def among(self, some: Callable[[ir.Table], ir.Table], *told: object) -> Self:
-        """Prepare some of the pairs, of which `told` says all."""
-        key = hashlib.sha256(repr((self.key, *told)).encode()).hexdigest()[:16]
-        return replace(self, key=key, rows=lambda pairs: self.rows(some(pairs)))
+    def restricted(self, subset: Callable[[ir.Table], ir.Table], *parameters: object) -> Self:
+        """Prepare only the `subset` of the pairs, which the `parameters` identify."""
+        key = hashlib.sha256(repr((self.key, *parameters)).encode()).hexdigest()[:16]
+        return replace(self, key=key, rows=lambda pairs: self.rows(subset(pairs)))
 
 
 COUNT: Final[Mapping[str, str]] = {"n": "sum"}
@@ -31,12 +31,12 @@ COUNT: Final[Mapping[str, str]] = {"n": "sum"}
 
 @dataclass(frozen=True, slots=True)
 class GroupSums:
-    """Say what is added up over groups of counts, such as units; each group by itself adds to it.
+    """Sums over groups of counts, such as units; each group contributes by itself.
 
-    A group are the counts that have the same value in each column of `group`; missing ones are a
-    group as well. `rows` makes of counts the columns `by` and `measures`, of which the sums of
-    whole numbers are wanted. So where the counts of some groups change, the sums change by theirs.
-    `name` and `parameters` tell it from others, as those of counts do.
+    A group is the counts with equal values in the columns of `group`; missing values are equal.
+    `rows` turns the counts of groups into the columns `by` and `measures`; the measures, whole
+    numbers, are summed by `by`. So if the counts of a few groups change, only their contributions
+    are exchanged. `name` and `parameters` identify the sums, as they do in `MergeableCounts`.
     """
 
     name: str
@@ -48,40 +48,41 @@ class GroupSums:
 
     @property
     def key(self) -> str:
-        """Return what tells it from others of the same counts."""
+        """Return the key that identifies these sums among those of the same counts."""
         return _key(self.name, (tuple(self.group), tuple(self.by), self.parameters))
 
-    def of(self, counts: ir.Table) -> ir.Table:
-        """Return the statement that adds up."""
+    def statement(self, counts: ir.Table) -> ir.Table:
+        """Return the statement that computes the sums."""
         rows, by = self.rows(counts), list(self.by)
         taken = {name: _[name].sum().fill_null(0).cast("int64") for name in self.measures}
-        return in_numbers(rows.group_by(by).agg(**taken) if by else rows.agg(**taken))
+        return booleans_as_integers(rows.group_by(by).agg(**taken) if by else rows.agg(**taken))
 
 
-def sums_of(
+def group_sums(
     counted: Callable[[GroupSums | None], ir.Table],
     sums: Sequence[GroupSums],
-    hold: Callable[[ir.Table], ir.Table] | None,
+    cache: Callable[[ir.Table], ir.Table] | None,
 ) -> list[ir.Table]:
     """Return sums over groups of the same counts.
 
-    `counted` returns such a sum, which may be kept, or the counts themselves: where they are not
-    kept, an engine is to `hold` them.
+    `counted` returns one of these sums, or with None the counts themselves. Without `cache` each
+    sum is asked for by itself: it may be kept. With `cache`, the counts are computed once by the
+    engine and all sums follow from them.
     """
-    if hold is None:
+    if cache is None:
         return [counted(each) for each in sums]
-    counts = hold(counted(None))
-    return [each.of(counts) for each in sums]
+    counts = cache(counted(None))
+    return [each.statement(counts) for each in sums]
 
 
 @dataclass(frozen=True, slots=True)
 class MergeableCounts:
-    """Say what is counted of pairs: one row per combination of the columns `by` that occurs.
+    """A definition of counts: one row for each occurring combination of the columns `by`.
 
-    `rows` reduces a table of pairs to the columns `by` and those that measures are taken of; with
-    `name` and `parameters` it is told from all others, so these must tell everything on which it
-    depends. `measures` say of each further column how it is taken, and merged: `sum`, `least`,
-    `largest`. A measure `n` without a column counts rows.
+    `rows` reduces a table of pairs to the columns `by` and the columns that are measured. `name`
+    and `parameters` identify the counts where they are kept, so they must include everything that
+    `rows` depends on. `measures` names for each measured column how it is aggregated and merged:
+    `sum`, `least`, `largest`. A measure `n` without a column counts rows.
     """
 
     name: str
@@ -90,17 +91,17 @@ class MergeableCounts:
     measures: Mapping[str, str] = field(default_factory=lambda: COUNT)
     parameters: tuple[object, ...] = ()
     is_kept: bool = True
-    """Whether they are asked for again: not if they depend on when somebody looks."""
+    """Whether to keep the counts; those that depend on the time of the look are never reused."""
 
     condense: Callable[[pa.Table], pa.Table] | None = None
-    """Makes fewer rows of those that were counted or merged, where an engine cannot; what it makes
-    it leaves as it is. `by` and `measures` are those of its rows."""
+    """Reduces counted or merged rows further, where an engine cannot; applied twice, it changes
+    nothing more. `by` and `measures` describe its result."""
     counted_by: Sequence[str] = ()
-    """What the engine counts by, where that is something else."""
+    """The columns that the engine groups by, if they differ from `by`."""
     arrays: ArrayRows[ir.Table] | None = None
-    """How an engine in this process has them counted, where that is cheaper."""
+    """How numpy counts rows of an engine in this process, where that is cheaper."""
     groups: GroupSums | None = None
-    """What is asked for in the place of the counts."""
+    """Sums over groups, to be returned in place of the counts."""
 
     def where(self, **values: object) -> Self:
         """Return the counts of the pairs that have these values in their columns."""
@@ -108,41 +109,41 @@ class MergeableCounts:
         def here(pairs: ir.Table) -> ir.Table:
             return pairs.filter(*(pairs[name] == each for name, each in values.items()))
 
-        return self.among(here, *values.items())
+        return self.restricted(here, *values.items())
 
-    def among(self, some: Callable[[ir.Table], ir.Table], *told: object) -> Self:
-        """Return the counts of some of the pairs, of which `told` says all."""
+    def restricted(self, subset: Callable[[ir.Table], ir.Table], *parameters: object) -> Self:
+        """Count only the `subset` of the pairs, which the `parameters` identify."""
         return replace(
             self,
-            rows=lambda pairs: self.rows(some(pairs)),
-            parameters=(*self.parameters, *told),
-            arrays=self.arrays and self.arrays.of(some),
+            rows=lambda pairs: self.rows(subset(pairs)),
+            parameters=(*self.parameters, *parameters),
+            arrays=self.arrays and self.arrays.after(subset),
         )
 
     def fetched(self, counted: ir.Table) -> pa.Table:
-        """Run the statement of `of`, or take what has been merged, with few rows."""
+        """Run a query of these counts, unless they are in memory already, and condense the rows."""
         return self.condensed(fetched_table(counted))
 
     def condensed(self, counted: pa.Table) -> pa.Table:
-        """Return what was counted or merged, with few rows."""
+        """Apply `condense`, if there is one, to counted or merged rows."""
         return self.condense(counted) if self.condense else counted
 
     @property
     def key(self) -> str:
-        """Return what tells it from others."""
+        """Return the key that identifies the counts where they are kept."""
         return _key(self.name, (tuple(self.by), dict(self.measures), self.parameters))
 
-    def of(self, pairs: ir.Table) -> ir.Table:
+    def statement(self, pairs: ir.Table) -> ir.Table:
         """Return the statement that counts pairs."""
         rows = self.rows(pairs)
         taken = {name: _measure(rows, name, how) for name, how in self.measures.items()}
         by = list(self.counted_by or self.by)
-        counts = in_numbers(rows.group_by(by).agg(**taken) if by else rows.agg(**taken))
-        return counts if self.groups is None else self.groups.of(counts)
+        counts = booleans_as_integers(rows.group_by(by).agg(**taken) if by else rows.agg(**taken))
+        return counts if self.groups is None else self.groups.statement(counts)
 
 
-def _key(name: str, told: tuple[object, ...]) -> str:
-    return f"{name}-{hashlib.sha256(repr((name, *told)).encode()).hexdigest()[:16]}"
+def _key(name: str, identity: tuple[object, ...]) -> str:
+    return f"{name}-{hashlib.sha256(repr((name, *identity)).encode()).hexdigest()[:16]}"
 
 
 def _measure(rows: ir.Table, name: str, how: str) -> Any:

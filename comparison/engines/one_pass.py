@@ -1,4 +1,4 @@
-"""Counts of pairs in one pass, where none are kept."""
+"""Count pairs in one pass, where no counts are kept."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -10,11 +10,12 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from comparison.engines.arrays import BATCH, counted_batches, group, numbers
-from comparison.engines.embedded import shown_anew
+from comparison.engines.embedded import register_unnamed
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
 
 _PARTS: Final = 8
-"""Batches whose counts wait to be added up: those of all would take memory as the pairs do."""
+"""Batches whose counts are collected before they are added up: the counts of all batches together
+would take as much memory as the pairs."""
 
 
 def counted_once(
@@ -22,26 +23,27 @@ def counted_once(
 ) -> ir.Table:
     """Return the counts of pairs, or of the rows that `prepared` makes of them.
 
-    They are a statement, unless DuckDB in this process has the pairs, and arrays are cheaper.
+    The result is a statement, unless numpy counts the rows: if DuckDB in this process reads the
+    pairs, and `counts` says how.
     """
     rows = pairs if prepared is None else prepared.rows(pairs)
     if counts.arrays is None or (connection := _connection_of(rows)) is None:
-        return counts.of(rows)
+        return counts.statement(rows)
     batches = connection.to_pyarrow_batches(counts.arrays.statement(rows), chunk_size=BATCH)
-    return shown_anew(connection, counted_in_arrays(counts, batches))
+    return register_unnamed(connection, counted_in_arrays(counts, batches))
 
 
 def _connection_of(table: ir.Table) -> Backend | None:
-    """Return the DuckDB in this process that holds a table, None if another engine does."""
+    """Return the DuckDB connection of a table; None if the table is of another engine."""
     backend = table.get_backend()
     return backend if isinstance(backend, Backend) else None
 
 
 def counted_in_arrays(counts: MergeableCounts, batches: pa.RecordBatchReader) -> pa.Table:
-    """Count the rows that a statement hands over."""
+    """Count batches of rows with numpy."""
     assert counts.arrays is not None  # noqa: S101 - for the type checker
     parts: list[pa.Table] = []
-    for part in counted_batches(batches, counts.arrays.made, counts.by, counts.measures):
+    for part in counted_batches(batches, counts.arrays.compute, counts.by, counts.measures):
         parts.append(part)
         if len(parts) > _PARTS:
             parts = [_merged(counts, parts)]
@@ -49,7 +51,7 @@ def counted_in_arrays(counts: MergeableCounts, batches: pa.RecordBatchReader) ->
 
 
 def _merged(counts: MergeableCounts, parts: Sequence[pa.Table]) -> pa.Table:
-    """Add up counts."""
+    """Merge the counts of several batches."""
     if len(parts) == 1:
         return parts[0]
     every = pa.concat_tables(parts)
@@ -60,13 +62,13 @@ def _merged(counts: MergeableCounts, parts: Sequence[pa.Table]) -> pa.Table:
 class CountedInOnePass(ABC):
     """A source that keeps no counts: each look counts its pairs in one pass."""
 
-    keeps: Final = False
+    keeps_counts: Final = False
     """Not every connection may write."""
-    whole: Final = None
-    """Nothing is kept."""
+    place_tables: Final = None
+    """No tables are kept."""
 
-    def hold(self, since: datetime | None, until: datetime | None) -> None:  # noqa: B027
-        """Do nothing: the pairs are read for each question."""
+    def prefetch(self, since: datetime | None, until: datetime | None) -> None:  # noqa: B027
+        """Do nothing: each statement reads the pairs."""
 
     @abstractmethod
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
@@ -79,5 +81,5 @@ class CountedInOnePass(ABC):
         until: datetime | None = None,
         prepared: PreparedRows | None = None,
     ) -> ir.Table:
-        """Return their counts."""
+        """Return the counts of the pairs of a window."""
         return counted_once(counts, self.table(since, until), prepared)

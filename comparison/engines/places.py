@@ -1,10 +1,10 @@
-"""Tables of an engine by URL: which engine, where it is, and the table's name.
+"""Tables that are named by a URL: the engine, its address and the table's name.
 
     duckdb://warehouse.duckdb?table=outcomes
     clickhouse://reader@host:8123/shop?table=outcomes
 
-The part before `?` says which engine (`comparison.engines.connections`); `table` may name a schema
-too (`sales.outcomes`).
+The part before `?` names the engine (`comparison.engines.connections`); `table` may include the
+schema (`sales.outcomes`).
 """
 
 from pathlib import Path
@@ -13,40 +13,40 @@ from urllib.parse import parse_qsl
 
 import ibis.expr.types as ir
 
-from comparison.engines.connections import connected, said
-from comparison.engines.engine_urls import TABLE, PlaceError, checked
+from comparison.engines.connections import connect_to, error_text
+from comparison.engines.engine_urls import TABLE, PlaceError, parse_engine_url
 
-_DUCKDB: Final = b"DUCK"
-_DUCKDB_AT: Final = 8
-"""Where that is in a database file: behind a checksum."""
+_SIGNATURE: Final = b"DUCK"
+_SIGNATURE_OFFSET: Final = 8
+"""Offset of that signature in a database file: a checksum comes first."""
 
-_NAMED: Final = 8
-"""How many of the tables that are there a message names."""
+_MOST_LISTED: Final = 8
+"""At most so many existing tables are listed in an error message."""
 
 
 def database_hint(path: Path) -> str | None:
-    """Say how to name a table of a file that is a DuckDB database; None if it is none."""
+    """Say how to name a table of a DuckDB database file; None if the file is no database."""
     try:
         with path.open("rb") as file:
-            head = file.read(len(_DUCKDB) + _DUCKDB_AT)
+            head = file.read(len(_SIGNATURE) + _SIGNATURE_OFFSET)
     except OSError:
         return None
-    if head[_DUCKDB_AT:] != _DUCKDB:
+    if head[_SIGNATURE_OFFSET:] != _SIGNATURE:
         return None
     return f"a DuckDB database: name its table, such as duckdb://{path}?table=outcomes"
 
 
 def table_at(url: str, example: str = "outcomes") -> ir.Table:
-    """Connect to an engine and return a table of it; raises PlaceError.
+    """Connect to an engine and return one of its tables. Raises PlaceError.
 
-    `example` is what a table may be called, for the message.
+    `example` is a table name that the error message suggests.
     """
-    parts = checked(url)
+    parts = parse_engine_url(url)
     name = dict(parse_qsl(parts.query, keep_blank_values=True)).get(TABLE)
     if not name:
         place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         raise PlaceError(f"no table is named: add ?table=NAME, such as {place}?table={example}")
-    connection = connected(url)
+    connection = connect_to(url)
     *schema, table = name.split(".")
     database = ".".join(schema) or None
     try:
@@ -54,25 +54,25 @@ def table_at(url: str, example: str = "outcomes") -> ir.Table:
     except Exception as error:  # each engine's client has errors of its own
         there = _tables(connection, database)
         if there is None or table in there:
-            raise PlaceError(said(url, error)) from error
-        named = ", ".join(there[:_NAMED]) + (", ..." if len(there) > _NAMED else "")
+            raise PlaceError(error_text(url, error)) from error
+        named = ", ".join(there[:_MOST_LISTED]) + (", ..." if len(there) > _MOST_LISTED else "")
         raise PlaceError(f"there is no table {name}; there are: {named or 'none'}") from error
 
 
-def beside(table: ir.Table, ending: str) -> ir.Table | None:
-    """Return the table of the same name with an ending, None if there is none."""
+def sibling_table(table: ir.Table, suffix: str) -> ir.Table | None:
+    """Return the table whose name is that of `table` and a suffix; None if there is none."""
     found = table.op()
     connection = table.get_backend()
     database = ".".join(filter(None, (found.namespace.catalog, found.namespace.database))) or None
-    name = f"{found.name}{ending}"
+    name = f"{found.name}{suffix}"
     if name not in (_tables(connection, found.namespace.database) or ()):
         return None
     return connection.table(name, database=database)
 
 
 def _tables(connection: Any, database: str | None) -> list[str] | None:
-    """Return the names of the tables beside it; None where the engine does not say them."""
+    """List the tables of a database; None if the engine cannot list them."""
     try:
         return sorted(connection.list_tables(database=database))
-    except Exception:  # of no account: the first error is told
+    except Exception:  # ignored: the caller reports the first error
         return None

@@ -1,8 +1,8 @@
-"""The sources of pairs; each shows them to its engine as the same table.
+"""Sources of pairs: each presents its pairs to an engine as a table of the same columns.
 
 The columns are those of `comparison.pairs.reader`, except that `time` is a whole number of
 nanoseconds since 1970 (engines differ in how they round times) and that the columns of every output
-carry its name: `primary_score.fraud_probability`. Columns that nobody ever recorded may be absent.
+carry its name: `primary_score.fraud_probability`. Columns that were never recorded may be absent.
 """
 
 from collections.abc import Iterable
@@ -15,17 +15,17 @@ import pandas as pd
 import pyarrow as pa
 
 from comparison.engines.connections import engine_errors
-from comparison.engines.embedded import connect, held, named, shown
-from comparison.engines.engine_urls import SPARK, PlaceError, checked, is_url, shown_url
+from comparison.engines.embedded import connect, create_view, materialize, register_table
+from comparison.engines.engine_urls import SPARK, PlaceError, is_url, parse_engine_url, shown_url
 from comparison.engines.kept.memory import KeptMemory
-from comparison.engines.kept.tables import WholeTables
+from comparison.engines.kept.tables import PlaceTables
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
 from comparison.engines.one_pass import CountedInOnePass
 from comparison.engines.parquet import ParquetPairs
-from comparison.engines.places import beside, table_at
+from comparison.engines.places import sibling_table, table_at
 from comparison.engines.tables import (
     CollectorTraces,
-    KeptPairs,
+    PairsWithSpans,
     TablePairs,
     in_window,
     unfit_columns,
@@ -40,35 +40,35 @@ from comparison.pairs.stores.folders import folder_at, is_store
 from comparison.pairs.tracked import TrackedOutcomes
 from flags.export import attributes
 
-REQUIRED: Final = ("flag", "time", "primary_status", "candidate_status")
-"""Columns without which a table is none of pairs."""
+PAIR_COLUMNS: Final = ("flag", "time", "primary_status", "candidate_status")
+"""Columns that a table of pairs must have."""
 
-COLLECTED: Final = (
+COLLECTOR_COLUMNS: Final = (
     *("Timestamp", "TraceId", "SpanId", "SpanName"),
     *("ServiceName", "ScopeName", "SpanAttributes"),
 )
-"""Columns of the collector's table that are read."""
+"""Columns that are read of the table of the collector's ClickHouse exporter."""
 
-RECORDS: Final = "_records"
-"""How the table beside one of pairs is called that has what workers recorded, after its name."""
+RECORDS_SUFFIX: Final = "_records"
+"""Suffix of the table with the records of workers, after the name of the table of pairs."""
 
 
 class PairSource(Protocol):
-    """Show pairs to an engine."""
+    """A place with pairs that an engine reads."""
 
     @property
     def name(self) -> str:
-        """Return what the user calls the place."""
+        """Return the name of the place, as the user gave it."""
 
     @property
     def accounting(self) -> Accounting | None:
-        """Return what became of every line of the pair files; None if there are none."""
+        """Return how many pairs were read, repeated and lost; None without pair files."""
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return the pairs of all flags accepted from `since` until before `until`."""
 
-    def hold(self, since: datetime | None, until: datetime | None) -> None:
-        """Be told which pairs many questions will be about, before the first of them."""
+    def prefetch(self, since: datetime | None, until: datetime | None) -> None:
+        """Prepare for many statements about the pairs of this window."""
 
     def counted(
         self,
@@ -77,40 +77,40 @@ class PairSource(Protocol):
         until: datetime | None = None,
         prepared: PreparedRows | None = None,
     ) -> ir.Table:
-        """Return the counts of the pairs of `table`, kept ones where the place keeps some.
+        """Return the counts of the pairs of `table`; a place that keeps counts reuses them.
 
-        Only a place that keeps counts takes rows that are `prepared` from pairs.
+        Only a place that keeps counts accepts rows that are `prepared` from pairs.
         """
 
     @property
-    def keeps(self) -> bool:
-        """Say whether the place keeps counts."""
+    def keeps_counts(self) -> bool:
+        """Return whether the place keeps counts for later looks."""
 
     @property
-    def whole(self) -> WholeTables | None:
-        """Return where it keeps what was found of all its pairs."""
+    def place_tables(self) -> PlaceTables | None:
+        """Return the kept tables that are counted from all pairs; None if nothing is kept."""
 
     def repeated(self) -> ir.Table | None:
         """Return `flag` and `time` of the pairs left out because they occurred before.
 
-        None if nobody has looked for repetitions, so that `table` may hold some.
+        None if the source has not removed repeated pairs, so `table` may contain some.
         """
 
     def tracked(self) -> TrackedOutcomes:
-        """Return the outcomes that were tracked, none if the place keeps none."""
+        """Return the tracked outcomes; empty if the place has none."""
 
-    def named(self, table: ir.Table) -> ir.Table:
-        """Return a table that will be asked several questions, as a view if the engine has some."""
+    def as_view(self, table: ir.Table) -> ir.Table:
+        """Return a table as a view, if the engine has views, for several statements about it."""
 
-    def kept(self, table: ir.Table) -> ir.Table:
-        """Return a table that will be asked several questions, computed once if that pays."""
+    def cached(self, table: ir.Table) -> ir.Table:
+        """Return a table that several statements ask about, computed once if the engine can."""
 
 
 def open_source(place: str | Path, memory: KeptMemory | None = None) -> PairSource:
     """Open a folder of pair files, one such file, a folder that `compact` wrote, or a table's URL.
 
-    A folder may be in an object store. Who will look again has a `memory` for its counts. Raises
-    PairsUnreadableError, PlaceUnreadableError,
+    A folder may be in an object store. A process that looks again passes a `memory`, which holds
+    the kept counts between looks. Raises PairsUnreadableError, PlaceUnreadableError,
     StoreUnreadableError or CompactionUnreadableError.
     """
     if is_url(place) and not is_store(place):
@@ -122,27 +122,27 @@ def open_source(place: str | Path, memory: KeptMemory | None = None) -> PairSour
 
 
 def _table_source(url: str) -> PairSource:
-    """Take a table for that of a collector if its spans have attributes, else for pairs."""
+    """Open a table: with the column `SpanAttributes` as a collector's, else as one of pairs."""
     try:
-        if checked(url).scheme == SPARK:
+        if parse_engine_url(url).scheme == SPARK:
             from comparison.engines.spark import SparkPairs, folder_of
 
             if folder := folder_of(url):
                 return SparkPairs.at(url, folder)
         table = table_at(url, example="otel_traces")
         with engine_errors(url):
-            source = _of_pairs(table, shown_url(url))
+            source = _checked_source(table, shown_url(url))
             if isinstance(source, CollectorTraces):
                 return source
-            spans = beside(table, RECORDS)
-            return source if spans is None else KeptPairs(table, spans, shown_url(url))
+            spans = sibling_table(table, RECORDS_SUFFIX)
+            return source if spans is None else PairsWithSpans(table, spans, shown_url(url))
     except PlaceError as error:
         raise PlaceUnreadableError(shown_url(url), str(error)) from error
 
 
-def _of_pairs(table: ir.Table, name: str) -> PairSource:
+def _checked_source(table: ir.Table, name: str) -> PairSource:
     collected = "SpanAttributes" in table.columns
-    required = COLLECTED if collected else REQUIRED
+    required = COLLECTOR_COLUMNS if collected else PAIR_COLUMNS
     lacking = [column for column in required if column not in table.columns]
     if lacking:
         there = ", ".join(table.columns[:8])
@@ -160,19 +160,19 @@ def _of_pairs(table: ir.Table, name: str) -> PairSource:
 
 
 class FramePairs(CountedInOnePass):
-    """Hand pairs that were read into memory to the engine in this process, DuckDB."""
+    """Pairs that were read into memory, counted by DuckDB in this process."""
 
     def __init__(self, pairs: AllPairs) -> None:
         self.name = str(pairs.source)
         self.accounting = pairs.accounting
         self._tracked = pairs.tracked
         self._connection = connect()
-        self._table = shown(self._connection, "pairs", _arrow(pairs.frame))
-        self._repeated = shown(self._connection, "repeated", _arrow(pairs.repeated))
+        self._table = register_table(self._connection, "pairs", _arrow(pairs.frame))
+        self._repeated = register_table(self._connection, "repeated", _arrow(pairs.repeated))
 
     @classmethod
     def of(cls, pairs: Pairs) -> Self:
-        """Take the pairs of one flag."""
+        """Return a source of the pairs of one flag."""
         frame = pairs.frame
         first = output_columns(pairs.outputs[0] if pairs.outputs else "")
         short = [short_name(column) for column in first]
@@ -193,28 +193,28 @@ class FramePairs(CountedInOnePass):
         )
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
-        """Return the pairs that were read."""
+        """Return the pairs of a window."""
         return in_window(self._table, since, until)
 
     def repeated(self) -> ir.Table:
-        """Return what the reader left out."""
+        """Return the repeated pairs, which the reader left out."""
         return self._repeated
 
     def tracked(self) -> TrackedOutcomes:
         """Return the outcomes that were read."""
         return self._tracked
 
-    def named(self, table: ir.Table) -> ir.Table:
-        """Return a view."""
-        return named(self._connection, table)
+    def as_view(self, table: ir.Table) -> ir.Table:
+        """Create a view."""
+        return create_view(self._connection, table)
 
-    def kept(self, table: ir.Table) -> ir.Table:
-        """Return a temporary table that holds it."""
-        return held(self._connection, table)
+    def cached(self, table: ir.Table) -> ir.Table:
+        """Compute a temporary table."""
+        return materialize(self._connection, table)
 
 
 def scored_outputs(columns: Iterable[str]) -> tuple[str, ...]:
-    """Return the outputs that a table has scores of, in the order of its columns."""
+    """Return the outputs with a column of scores, in the order of the columns."""
     return outputs_with(columns, attributes.SCORE)
 
 

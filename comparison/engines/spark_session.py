@@ -1,6 +1,6 @@
-"""The session of Spark: on this machine, or of a cluster's master.
+"""The Spark session: on this machine, or on a cluster's master.
 
-A session that is there, as in a notebook or under `spark-submit`, is taken as it is.
+An active session, as in a notebook or under `spark-submit`, is used as it is.
 """
 
 import os
@@ -14,27 +14,27 @@ from comparison.engines.engine_urls import PlaceError
 
 _LOCAL: Final = "local"
 _PORT: Final = 7077
-_SECONDS: Final = 5.0
+_CONNECT_SECONDS: Final = 5.0
 
 _SETTINGS: Final = {
     "spark.sql.session.timeZone": "UTC",
-    # Nanoseconds as whole numbers: its own timestamps have microseconds.
+    # Read nanoseconds as whole numbers: Spark's timestamps have microseconds.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
-    # A flag that is called 7 is not a number.
+    # Keep a flag named 7 a text.
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
 }
-_OF_THIS_MACHINE: Final = {
+_LOCAL_SETTINGS: Final = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    # Some thousand groups at most, and a task for each of 200 parts takes longer than all of them.
+    # There are a few thousand groups at most; the default of 200 tasks would take longer than them.
     "spark.sql.shuffle.partitions": str(os.cpu_count() or 1),
 }
 
 
 def connect(master: str) -> Any:
-    """Return a connection of ibis to Spark; `local` is this machine. Raises ImportError too."""
+    """Connect ibis to Spark; `local` is this machine. Raises PlaceError, or ImportError."""
     from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
@@ -47,7 +47,7 @@ def connect(master: str) -> Any:
         builder = builder.master(
             (f"{_LOCAL}[*]" if master in ("", _LOCAL) else master) if here else f"spark://{master}"
         )
-        for name, value in {**_SETTINGS, **(_OF_THIS_MACHINE if here else {})}.items():
+        for name, value in {**_SETTINGS, **(_LOCAL_SETTINGS if here else {})}.items():
             builder = builder.config(name, value)
         try:
             session = builder.getOrCreate()
@@ -62,10 +62,10 @@ def connect(master: str) -> Any:
 
 
 def _require_answer(master: str) -> None:
-    """Raise PlaceError where nothing listens: Spark tries for a minute, and logs each time."""
+    """Raise PlaceError if nothing listens: Spark itself would retry and log for a minute."""
     place = urlsplit(f"//{master}")
     try:
-        socket.create_connection((place.hostname, place.port or _PORT), _SECONDS).close()
+        socket.create_connection((place.hostname, place.port or _PORT), _CONNECT_SECONDS).close()
     except OSError as error:
         said = f"no master of Spark answers at {master} ({error.strerror or error})"
         raise PlaceError(said) from error

@@ -1,4 +1,4 @@
-"""Files of an object store for DuckDB, which reads those columns of them that a question needs."""
+"""Files of an object store for DuckDB, which reads only the columns that a statement needs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,11 +10,11 @@ from ibis.backends.duckdb import Backend
 from comparison.pairs.stores.folders import StorePath
 
 _SCHEME: Final = "pairs-in-a-store"
-"""Of our own: DuckDB takes the others for itself, and wants to install what reads them."""
+"""A scheme of our own: for known ones such as `s3` DuckDB would install an extension."""
 
 
 def readable(connection: Backend, parts: Sequence[Path]) -> list[str]:
-    """Return the names by which a connection opens files, wherever they are."""
+    """Return the names under which a connection opens files, local or in an object store."""
     every: Sequence[object] = parts
     stored = {each.key: each for each in every if isinstance(each, StorePath)}
     if not stored:
@@ -24,7 +24,7 @@ def readable(connection: Backend, parts: Sequence[Path]) -> list[str]:
 
 
 class StoredParts(AbstractFileSystem):  # type: ignore[misc]  # no types upstream
-    """Open files by the names and sizes of an earlier listing, without asking the store again."""
+    """A file system over an earlier listing: sizes and times are not queried again."""
 
     protocol = _SCHEME
     cachable = False
@@ -34,7 +34,7 @@ class StoredParts(AbstractFileSystem):  # type: ignore[misc]  # no types upstrea
         self._parts = parts
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        """Return what the listing said."""
+        """Return name, size and time of a file, from the listing."""
         part = self._part(path)
         status = part.stat()
         return {
@@ -45,7 +45,7 @@ class StoredParts(AbstractFileSystem):  # type: ignore[misc]  # no types upstrea
         }
 
     def modified(self, path: str) -> Any:
-        """Return when it was written."""
+        """Return when a file was written."""
         import pandas as pd
 
         return pd.Timestamp(self._part(path).stat().st_mtime_ns, tz="UTC").to_pydatetime()

@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
-from comparison.engines.clickhouse import held_by_clickhouse, joins_as_in_sql
+from comparison.engines.clickhouse import require_join_nulls, temporary_table
 from comparison.engines.one_pass import CountedInOnePass
 from comparison.engines.worker_numbers import account_source
 from comparison.pairs.accounting import Accounting
@@ -28,7 +28,7 @@ _TYPES: Final[tuple[tuple[ColumnType, str], ...]] = (
     (TIME, "int64"),
 )
 
-_RECORD: Final = (
+_RECORD_KEYS: Final = (
     attributes.WORKER_ID,
     attributes.WORKER_EVENT,
     attributes.WORKER_PAIRS,
@@ -36,7 +36,7 @@ _RECORD: Final = (
     attributes.WORKER_OUTCOMES,
 )
 
-_TRACKED: Final = {
+_OUTCOME_KEYS: Final = {
     "request_id": attributes.REQUEST_ID,
     "unit": attributes.UNIT,
     "metric": attributes.OUTCOME_METRIC,
@@ -47,7 +47,7 @@ _TRACKED: Final = {
 
 
 _Bounds = tuple[float, float]
-"""Nanoseconds since 1970, or infinite."""
+"""[begin, end) in nanoseconds since 1970; infinite if open."""
 
 
 def _bounds(since: datetime | None, until: datetime | None) -> _Bounds:
@@ -71,58 +71,58 @@ def in_window(table: ir.Table, since: datetime | None, until: datetime | None) -
 
 
 def nanoseconds(time: datetime) -> int:
-    """Return the nanoseconds since 1970 of a time with zone."""
+    """Return a time with zone in nanoseconds since 1970."""
     return int(pd.Timestamp(time).as_unit("ns").value)
 
 
-# ibis takes a function of an engine by its signature; without a type, an argument may be any.
+# ibis calls an engine's function by this signature; an argument without a type may be of any type.
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
 def epoch_ns(time) -> int:  # type: ignore[empty-body, no-untyped-def]
-    """Stand for DuckDB's function of that name."""
+    """Call DuckDB's function of that name."""
 
 
 @ibis.udf.scalar.builtin(name="toUnixTimestamp64Nano")  # type: ignore[untyped-decorator]
 def unix_nanoseconds(time) -> int:  # type: ignore[empty-body, no-untyped-def]
-    """Stand for ClickHouse's function of that name."""
+    """Call ClickHouse's function `toUnixTimestamp64Nano`."""
 
 
 class TablePairs(CountedInOnePass):
-    """Take a table that has our columns, such as compacted Parquet files that an engine reads."""
+    """A table with the columns of compacted pairs, such as Parquet files that an engine reads."""
 
     def __init__(self, table: ir.Table, name: str | None = None) -> None:
-        joins_as_in_sql(table)
+        require_join_nulls(table)
         self.name = name or table.get_name()
         self._table = completed(in_nanoseconds(table))
 
     @property
     def accounting(self) -> Accounting | None:
-        """Return None: rows of pairs do not say which pairs there were besides."""
+        """Return None: a table of pairs does not say which pairs are missing."""
         return None
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
-        """Return its rows."""
+        """Return the pairs of a window."""
         return in_window(self._table, since, until)
 
     def repeated(self) -> None:
-        """Return None: what wrote the table may have written a pair twice."""
+        """Return None: the program that wrote the table may have written a pair twice."""
 
     def tracked(self) -> TrackedOutcomes:
-        """Return none: a table of pairs holds nothing else."""
+        """Return no outcomes: a table of pairs contains only pairs."""
         return TrackedOutcomes()
 
-    def named(self, table: ir.Table) -> ir.Table:
-        """Return it as it is: not every connection may write."""
+    def as_view(self, table: ir.Table) -> ir.Table:
+        """Return the table unchanged: not every connection may write."""
         return table
 
-    def kept(self, table: ir.Table) -> ir.Table:
-        """Return it as it is: not every connection may write."""
+    def cached(self, table: ir.Table) -> ir.Table:
+        """Return the table unchanged: not every connection may write."""
         return table
 
 
 class CollectorTraces(TablePairs):
-    """Take the table `otel_traces` as the collector's ClickHouse exporter writes it.
+    """The table `otel_traces` that the collector's ClickHouse exporter writes.
 
-    Its attributes are texts in a map; which of them there are is asked for once, here.
+    Its attributes are texts in a map; their names are queried once, in the constructor.
     """
 
     def __init__(self, traces: ir.Table, name: str | None = None) -> None:
@@ -137,35 +137,37 @@ class CollectorTraces(TablePairs):
         super().__init__(pairs, name or traces.get_name())
         self.traces = traces
         self._pairs = in_nanoseconds(pairs)
-        self._held: list[tuple[_Bounds, ir.Table]] = []
+        self._prefetched: list[tuple[_Bounds, ir.Table]] = []
 
-    def hold(self, since: datetime | None, until: datetime | None) -> None:
-        """Read the attributes of these pairs once: a map is read whole for each question."""
+    def prefetch(self, since: datetime | None, until: datetime | None) -> None:
+        """Copy the attributes of these pairs once; else each statement reads the whole map."""
         bounds = _bounds(since, until)
-        if any(_contains(held, bounds) for held, _table in self._held):
+        if any(_contains(window, bounds) for window, _table in self._prefetched):
             return
-        found = held_by_clickhouse(in_window(self._pairs, since, until), self)
+        found = temporary_table(in_window(self._pairs, since, until), self)
         if found is not None:
-            self._held.append((bounds, completed(found)))
+            self._prefetched.append((bounds, completed(found)))
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
-        """Return its rows, those that are held where these are all."""
+        """Return the pairs of a window, from a prefetched table if one covers it."""
         bounds = _bounds(since, until)
-        for held, table in self._held:
-            if _contains(held, bounds):
+        for window, table in self._prefetched:
+            if _contains(window, bounds):
                 return in_window(table, since, until)
         return super().table(since, until)
 
     def tracked(self) -> TrackedOutcomes:
-        """Return the outcomes among the traces; the records of workers tell how many there were."""
+        """Return the outcomes among the traces; the records of workers say how many were sent."""
         return TrackedOutcomes.of(self.tracked_rows(), self.records)
 
     def tracked_rows(self) -> list[dict[str, Any]]:
-        """Return a row for each outcome, some of them twice if they were delivered so."""
+        """Return a row for each outcome; one that was delivered twice has two rows."""
         ours = self.traces.filter(
             _.ScopeName == attributes.SCOPE, _.SpanName == attributes.OUTCOME_SPAN
         )
-        held = {name: _.SpanAttributes.get(key, "").nullif("") for name, key in _TRACKED.items()}
+        held = {
+            name: _.SpanAttributes.get(key, "").nullif("") for name, key in _OUTCOME_KEYS.items()
+        }
         rows = in_nanoseconds(ours.select(span_id=_.SpanId, time=_.Timestamp, **held))
         return [
             {**row, "value": float(row["value"] or 1.0), "sequence": int(row["sequence"] or 0)}
@@ -174,25 +176,25 @@ class CollectorTraces(TablePairs):
 
     @cached_property
     def accounting(self) -> Accounting:
-        """Set the pairs against the start and stop records of workers, which were sent too."""
+        """Compare the pairs with the start and stop records of workers, which are spans as well."""
         return account_source(self, 0, ReadCounts(worker_records=self.records), once=False)
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:
-        """Return what workers recorded of themselves; a text that is not there is left out."""
+        """Return the records of workers; a missing text is left out."""
         workers = self.traces.filter(
             _.ScopeName == attributes.SCOPE, _.SpanName == attributes.WORKER_SPAN
         )
         held = workers.select(
             **{attributes.SERVICE_NAME: _.ServiceName},
-            **{key: _.SpanAttributes.get(key, "") for key in _RECORD},
+            **{key: _.SpanAttributes.get(key, "") for key in _RECORD_KEYS},
         )
         rows = held.distinct().to_pyarrow().to_pylist()
         return [{key: text for key, text in row.items() if text} for row in rows]
 
 
-class KeptPairs(CollectorTraces):
-    """Take a table that has our columns, and beside it the collector's spans that are not pairs.
+class PairsWithSpans(CollectorTraces):
+    """A table of pairs, and beside it a table of the collector's other spans.
 
     `deploy/clickhouse` keeps both up to date.
     """
@@ -200,14 +202,14 @@ class KeptPairs(CollectorTraces):
     def __init__(self, pairs: ir.Table, spans: ir.Table, name: str | None = None) -> None:
         TablePairs.__init__(self, pairs, name)
         self.traces = spans
-        self._held = []
+        self._prefetched = []
 
-    def hold(self, since: datetime | None, until: datetime | None) -> None:
-        """Do nothing: its columns are narrow."""
+    def prefetch(self, since: datetime | None, until: datetime | None) -> None:
+        """Do nothing: the columns are narrow."""
 
 
 def collected_keys(traces: ir.Table) -> list[str]:
-    """Return the names of all attributes that pairs have in a collector's table."""
+    """Return the names of all attributes of pairs in a collector's table."""
     keys = _pair_spans(traces).select(key=_.SpanAttributes.keys().unnest()).distinct()
     return sorted(row["key"] for row in keys.to_pyarrow().to_pylist())
 
@@ -217,7 +219,7 @@ def _pair_spans(traces: ir.Table) -> ir.Table:
 
 
 def in_nanoseconds(table: ir.Table) -> ir.Table:
-    """Turn the column `time` into nanoseconds since 1970; microseconds are the least we get."""
+    """Turn the column `time` into nanoseconds since 1970, exact to a microsecond or better."""
     if table.schema()["time"].is_integer():
         return table
     backend = table.get_backend().name
@@ -230,37 +232,37 @@ def in_nanoseconds(table: ir.Table) -> ir.Table:
 
 
 def completed(table: ir.Table) -> ir.Table:
-    """Add the columns that every frame has and this table has not, all missing."""
+    """Add the fixed columns of pairs that the table lacks, all missing."""
     fixed = (*SPAN_COLUMNS, *ATTRIBUTE_COLUMNS.values())
     missing = (column for column in fixed if column.name not in table.columns)
-    absent = {column.name: ibis.null(kind_of(column)) for column in missing}
+    absent = {column.name: ibis.null(ibis_type(column)) for column in missing}
     return table.mutate(**absent) if absent else table
 
 
-def kind_of(column: Column) -> str:
-    """Return the type of a column, as ibis calls it."""
-    return next((held for kind, held in _TYPES if kind is column.type), "string")
+def ibis_type(column: Column) -> str:
+    """Return ibis's name for the type of a column."""
+    return next((name for kind, name in _TYPES if kind is column.type), "string")
 
 
 def unfit_columns(table: ir.Table) -> list[str]:
-    """Say which columns have another type than ours; a truth may be a whole number."""
+    """List the columns with a wrong type, as messages; a boolean may be a whole number."""
     fits = {
-        "string": lambda held: held.is_string(),
-        "float64": lambda held: held.is_numeric(),
-        "int64": lambda held: held.is_numeric(),
-        "boolean": lambda held: held.is_boolean() or held.is_integer(),
+        "string": lambda kind: kind.is_string(),
+        "float64": lambda kind: kind.is_numeric(),
+        "int64": lambda kind: kind.is_numeric(),
+        "boolean": lambda kind: kind.is_boolean() or kind.is_integer(),
     }
-    expected = {each.name: kind_of(each) for each in ATTRIBUTE_COLUMNS.values()}
+    expected = {each.name: ibis_type(each) for each in ATTRIBUTE_COLUMNS.values()}
     return [
-        f"its column {name} is {held}, not {expected[name]}"
-        for name, held in table.schema().items()
-        if name in expected and not (held.is_null() or fits[expected[name]](held))
+        f"its column {name} is {kind}, not {expected[name]}"
+        for name, kind in table.schema().items()
+        if name in expected and not (kind.is_null() or fits[expected[name]](kind))
     ]
 
 
 def _typed(key: str, column: Column) -> Any:
     text = _.SpanAttributes.get(key, "").nullif("")
-    match kind_of(column):
+    match ibis_type(column):
         case "boolean":
             return text == "true"
         case "string":

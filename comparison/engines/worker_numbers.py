@@ -1,4 +1,4 @@
-"""Counts of the numbers that workers gave their pairs, and the account that they make."""
+"""Count the sequence numbers that workers gave their pairs, and account for missing pairs."""
 
 from datetime import datetime
 from typing import Final, Protocol
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from comparison.engines.embedded import table_behind
+from comparison.engines.embedded import table_in_memory
 from comparison.engines.grouping import HOUR, WORKERS, fetched, framed
 from comparison.engines.mergeable import MergeableCounts
 from comparison.pairs.accounting import Accounting, account_counts
@@ -18,8 +18,8 @@ from comparison.pairs.workers import Numbers
 
 _BLOCK: Final = 32
 _PARTS: Final = {"worker": "string", "block": "int64", "powers": "float64", "n": "int64"}
-_SPANS: Final = {"begin": "int64", "end": "int64"}
-_MADE: Final = {
+_RANGES: Final = {"begin": "int64", "end": "int64"}
+_BY_WORKER: Final = {
     "flag": "string",
     "worker": "string",
     "n": "int64",
@@ -29,7 +29,7 @@ _MADE: Final = {
 
 
 class CountedPairs(Protocol):
-    """Show pairs, and count them."""
+    """A source of pairs that counts them."""
 
     def table(self, since: datetime | None = None, until: datetime | None = None) -> ir.Table:
         """Return the pairs of a window."""
@@ -40,7 +40,7 @@ class CountedPairs(Protocol):
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> ir.Table:
-        """Return the counts of a window."""
+        """Return the counts of the pairs of a window."""
 
 
 def _hours(pairs: ir.Table) -> ir.Table:
@@ -68,30 +68,30 @@ HOURS: Final = MergeableCounts(
         "negative": "sum",
     },
 )
-"""Pairs by flag, worker and hour: how many, the least and the largest number, the time of the last
-one, how many durations are below zero."""
+"""Pairs by flag, worker and hour: how many, the smallest and the largest sequence number, the time
+of the last pair, and how many have a negative duration."""
 
 
-def made_by(source: CountedPairs) -> ir.Table:
-    """Return `n` pairs by flag and worker, the time of the `last` one, and `negative` durations."""
-    return _made(source.counted(HOURS))
+def pairs_by_worker(source: CountedPairs) -> ir.Table:
+    """Sum pairs by flag and worker: `n`, the time of the `last`, and `negative` durations."""
+    return _sum_by_worker(source.counted(HOURS))
 
 
-def flags_made(source: CountedPairs) -> list[str]:
-    """Return the flags of which there are pairs, in order."""
+def recorded_flags(source: CountedPairs) -> list[str]:
+    """Return the flags that have pairs, sorted."""
     hours = source.counted(HOURS)
-    held = table_behind(hours)
+    held = table_in_memory(hours)
     flags = hours.select("flag").distinct().to_pyarrow() if held is None else held
     return sorted(flags["flag"].unique().drop_null().to_pylist())
 
 
-def _made(hours: ir.Table) -> ir.Table:
+def _sum_by_worker(hours: ir.Table) -> ir.Table:
     sums = {"n": _.n.sum(), "last": _.latest.max(), "negative": _.negative.sum()}
     return hours.group_by("flag", "worker").agg(**sums)
 
 
 def numbered(pairs: ir.Table) -> ir.Table:
-    """Return worker and number of the pairs that carry both."""
+    """Return worker and sequence number of the pairs that have both."""
     return pairs.filter(_.sequence > 0, _.worker.notnull()).select("worker", "sequence")
 
 
@@ -104,35 +104,37 @@ def _blocks(pairs: ir.Table) -> ir.Table:
 NUMBERS: Final = MergeableCounts(
     "numbers", _blocks, ("worker", "block"), {"powers": "sum", "n": "sum"}
 )
-"""The numbers that workers gave their pairs, as `distinct_numbers` takes them."""
+"""Sequence numbers in blocks, as `distinct_numbers` needs them."""
 
-SPANS: Final = MergeableCounts(
-    "spans",
+NUMBER_RANGES: Final = MergeableCounts(
+    "number_ranges",
     lambda pairs: numbered(pairs).select("worker", begin=_.sequence, end=_.sequence),
     ("worker",),
     {"begin": "least", "end": "largest"},
 )
-"""The least and the largest number of each worker's pairs."""
+"""The smallest and the largest sequence number of each worker."""
 
 
 def account_source(
     source: CountedPairs, duplicates: int, counts: ReadCounts, *, once: bool = True
 ) -> Accounting:
-    """Set the pairs of a place against what the workers say they made, which `counts` holds.
+    """Compare the pairs of a place with the workers' records in `counts`.
 
-    `once` says that no pair is there twice: only then a number that comes twice is told.
+    `once` says that no pair is there twice: only then is a repeated sequence number reported.
     """
     blocks = source.counted(NUMBERS)
-    return _account(made_by(source), source.table(), blocks, duplicates, counts, once=once)
+    return _account(pairs_by_worker(source), source.table(), blocks, duplicates, counts, once=once)
 
 
 def account_table(pairs: ir.Table, duplicates: int, counts: ReadCounts) -> Accounting:
-    """Do the same for the pairs of a table."""
-    return _account(_made(HOURS.of(pairs)), pairs, NUMBERS.of(pairs), duplicates, counts)
+    """Do what `account_source` does, for a table of pairs."""
+    return _account(
+        _sum_by_worker(HOURS.statement(pairs)), pairs, NUMBERS.statement(pairs), duplicates, counts
+    )
 
 
 def _account(
-    made_by_flag: ir.Table,
+    by_worker: ir.Table,
     pairs: ir.Table,
     blocks: ir.Table,
     duplicates: int,
@@ -140,10 +142,10 @@ def _account(
     *,
     once: bool = True,
 ) -> Accounting:
-    made = framed(made_by_flag, _MADE)
+    made = framed(by_worker, _BY_WORKER)
     numbers = distinct_numbers(pairs, blocks=blocks)
     is_asked = once and made["n"].sum() > numbers["n"].sum()
-    again = _renumbered(blocks, numbers) if is_asked else {}
+    again = _repeated_numbers(blocks, numbers) if is_asked else {}
     last, flags = made.groupby("worker")["last"].max(), flags_by_worker(made)
     return account_counts(
         int(made["n"].sum()),
@@ -165,15 +167,15 @@ def _account(
     )
 
 
-def _renumbered(blocks: ir.Table, numbers: pd.DataFrame) -> dict[str, int]:
-    """Return, by worker, how many pairs have the number of another one."""
+def _repeated_numbers(blocks: ir.Table, numbers: pd.DataFrame) -> dict[str, int]:
+    """Return, by worker, how many pairs have the sequence number of another pair."""
     pairs = framed(blocks.group_by("worker").agg(n=_.n.sum()), {"worker": "string", "n": "int64"})
     again = pairs.set_index("worker")["n"] - numbers.set_index("worker")["n"]
     return {str(worker): int(n) for worker, n in again.items()}
 
 
 def flags_by_worker(made: pd.DataFrame) -> dict[str, tuple[str, ...]]:
-    """Return, by worker, the flags that stand beside it in a table."""
+    """Return the flags of each worker, from a table with the columns `worker` and `flag`."""
     return {
         str(worker): tuple(sorted({str(flag) for flag in flags.dropna()}))
         for worker, flags in made.groupby("worker")["flag"]
@@ -181,30 +183,30 @@ def flags_by_worker(made: pd.DataFrame) -> dict[str, tuple[str, ...]]:
 
 
 def distinct_numbers(
-    pairs: ir.Table, spans: ir.Table | None = None, *, blocks: ir.Table | None = None
+    pairs: ir.Table, ranges: ir.Table | None = None, *, blocks: ir.Table | None = None
 ) -> pd.DataFrame:
-    """Return, per worker, the first and the last number, and how many different ones there are.
+    """Return, per worker, the first and the last sequence number, and how many distinct ones.
 
-    With `spans` (worker, begin, end), only of the workers in it, and from begin to end. `blocks`
-    are `NUMBERS` of `pairs`, if they have been counted.
+    With `ranges` (worker, begin, end), only for the workers in it, and only from begin to end.
+    `blocks` are the counts `NUMBERS` of `pairs`, if they exist already.
 
-    Numbers are taken in blocks of 32, and each block is added up as powers of two. A sum of n of
-    them has n ones in binary if, and only if, they all differ. So an engine need not keep every
-    number to see that none comes twice; only if one does, it is asked for the different ones.
+    Numbers are grouped into blocks of 32, and those of a block are summed as powers of two. The
+    sum of n powers has n ones in binary if and only if all of them differ. So an engine need not
+    hold every number to see that none is repeated; only if one is, a query counts distinct ones.
     """
-    blocks = NUMBERS.of(pairs) if blocks is None else blocks
+    blocks = NUMBERS.statement(pairs) if blocks is None else blocks
     full = (_.n == _BLOCK) & (_.powers == 2.0**_BLOCK - 1)
-    if spans is not None:  # joined with blocks: there are fewer of them than numbers
-        blocks = blocks.inner_join(spans, "worker")
+    if ranges is not None:  # join blocks, not numbers: there are fewer
+        blocks = blocks.inner_join(ranges, "worker")
         blocks = blocks.filter(_.block + _BLOCK > _.begin, _.block <= _.end)
         full &= (_.block >= _.begin) & (_.block + _BLOCK - 1 <= _.end)
-    part = framed(blocks.filter(~full), _PARTS if spans is None else {**_PARTS, **_SPANS})
+    part = framed(blocks.filter(~full), _PARTS if ranges is None else {**_PARTS, **_RANGES})
     different = [int(powers).bit_count() for powers in part["powers"]]
     if not np.array_equal(different, part["n"]):
-        return _each_once(numbered(pairs), spans)
+        return _query_distinct(numbered(pairs), ranges)
     whole = blocks.filter(full).group_by("worker")
     sums = whole.agg(first=_.block.min(), last=_.block.max() + _BLOCK - 1, n=_.n.sum())
-    rows = [_inside(*row) for row in part.itertuples(index=False)]
+    rows = [_numbers_in_range(*row) for row in part.itertuples(index=False)]
     dtypes = {**WORKERS, "n": "int64"}
     joined = pd.concat(
         [framed(sums, dtypes), pd.DataFrame(filter(None, rows), columns=list(dtypes))]
@@ -215,10 +217,10 @@ def distinct_numbers(
     return counts[list(dtypes)].astype(dtypes)
 
 
-def _inside(
+def _numbers_in_range(
     worker: str, block: int, powers: float, _n: int, begin: int = 0, end: int = 2**63
 ) -> tuple[str, int, int, int] | None:
-    """Return the first, the last and the number of the numbers of a block within a span."""
+    """Return worker, first, last and count of a block's numbers in a range; None without any."""
     ones = int(powers) >> max(0, begin - block) << max(0, begin - block)
     ones &= (1 << max(0, min(_BLOCK, end - block + 1))) - 1
     if not ones:
@@ -227,10 +229,10 @@ def _inside(
     return worker, block + first, block + last, ones.bit_count()
 
 
-def _each_once(numbers: ir.Table, spans: ir.Table | None) -> pd.DataFrame:
-    """Count the different ones where some come twice."""
-    if spans is not None:
-        numbers = numbers.inner_join(spans, "worker")
+def _query_distinct(numbers: ir.Table, ranges: ir.Table | None) -> pd.DataFrame:
+    """Count the distinct numbers by a query, where some are repeated."""
+    if ranges is not None:
+        numbers = numbers.inner_join(ranges, "worker")
         numbers = numbers.filter(_.sequence >= _.begin, _.sequence <= _.end)
     different = numbers.select("worker", "sequence").distinct().group_by("worker")
     counts = different.agg(first=_.sequence.min(), last=_.sequence.max(), n=_.count())

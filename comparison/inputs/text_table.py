@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from comparison.engines.connections import said
+from comparison.engines.connections import error_text
 from comparison.engines.engine_urls import PlaceError, is_url, shown_url
 from comparison.engines.places import database_hint, table_at
 from comparison.inputs.csv_texts import line_of, read_texts, wrong_length
@@ -151,7 +151,7 @@ def engine_table(name: str, rows: ir.Table, wanted: Sequence[str], error: Error)
     try:
         table = rows.select(**texts).to_pyarrow() if texts else pa.table({})
     except Exception as problem:  # each engine's client has errors of its own
-        raise error(name, said(name, problem)) from problem
+        raise error(name, error_text(name, problem)) from problem
     return TextTable(name, table, tuple(rows.columns), None, error)
 
 

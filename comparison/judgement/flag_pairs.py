@@ -12,12 +12,12 @@ import pyarrow as pa
 from ibis import _
 
 from comparison.engines.clocks import DatedPairs
-from comparison.engines.embedded import table_behind
+from comparison.engines.embedded import table_in_memory
 from comparison.engines.grouping import framed
 from comparison.engines.kept.memory import KeptMemory
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.sources import FramePairs, PairSource, open_source
-from comparison.engines.worker_numbers import flags_made
+from comparison.engines.worker_numbers import recorded_flags
 from comparison.errors import (
     FlagNotFoundError,
     NoPairsError,
@@ -66,7 +66,7 @@ class FlagPairs:
     ) -> "FlagPairs":
         """Open a place. Raises a ComparisonError if it has no pairs of one flag to compare."""
         source = open_source(place, memory)
-        flags = flags_made(source)
+        flags = recorded_flags(source)
         if not flags:
             raise NoPairsError(empty_place_message(source))
         if flag is None and len(flags) > 1:
@@ -180,11 +180,11 @@ class FlagPairs:
         size: int,
     ) -> pd.DataFrame:
         columns = (*by, *(name for name in where.columns if name not in by))
-        if self.source.keeps:  # one pass for all methods
+        if self.source.keeps_counts:  # one pass for all methods
             columns = ("rollout", _ANSWERED, *_MODELS, *self._thresholds)
         dtypes = {"slot": "int64", **{name: _kind(name) for name in columns}, "n": "int64", **_ENDS}
         counts = self.source.counted(_slots(self.flag, columns, size), since, until)
-        table = table_behind(counts)
+        table = table_in_memory(counts)
         key = id(table), tuple(by), where
         if table is not None and key in self._known:
             return self._known[key][1]

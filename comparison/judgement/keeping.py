@@ -9,7 +9,7 @@ from comparison.counts.aggregate import count
 from comparison.counts.prepared import PreparedPairs
 from comparison.engines.kept.tables import KEPT, KeptTables
 from comparison.engines.parquet import ParquetPairs
-from comparison.engines.worker_numbers import flags_made
+from comparison.engines.worker_numbers import recorded_flags
 from comparison.errors import ComparisonError
 from comparison.judgement.flag_pairs import FlagPairs
 from comparison.pairs.stores.folders import StorePath
@@ -37,7 +37,7 @@ def keep_counts(folder: Path) -> KeptCounts | None:
     if isinstance(folder, StorePath):
         return None
     source = ParquetPairs(folder)
-    for flag in flags_made(source):
+    for flag in recorded_flags(source):
         with suppress(ComparisonError):  # pairs without a rollout: the gate cannot judge them
             _count(FlagPairs(flag, source))
     kept = KeptTables(folder / KEPT)

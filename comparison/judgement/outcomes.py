@@ -57,7 +57,7 @@ def with_outcomes(
     def drawn() -> DrawnPairs:
         known = prepared.drawn(flag_pairs.flag, begin, now)
         pairs = DrawnPairs.of(flag_pairs.source, flag_pairs.flag, begin, now, known)
-        return pairs.kept() if given else pairs  # labels alone are joined once
+        return pairs.cached() if given else pairs  # labels alone are joined once
 
     metrics = []
     if given:
@@ -65,8 +65,8 @@ def with_outcomes(
         metrics = [counter.metric(each.until(now), name) for each, name in by_metric(given)]
     labels, by_side = additions.labels, None
     if labels is not None and labels.truths:
-        bound = flag_pairs.source.whole.bound if flag_pairs.source.whole else nanoseconds
-        cache_key = prepared.told, begin, bound(now), bound(label_cutoff)
+        bound = flag_pairs.source.place_tables.bound if flag_pairs.source.place_tables else nanoseconds
+        cache_key = prepared.cache_key, begin, bound(now), bound(label_cutoff)
         counts = kept_or_counted(
             flag_pairs.source,
             "labels_by_side",
@@ -185,7 +185,7 @@ def _likely_mistake(rows: MetricRows, counts: OutcomeCounts, plan: OutcomePlan) 
     """Return the likely mistake where no outcome, or none with a unit, belongs to a pair."""
     size = len(rows.frame)
     by_unit = int(rows.frame["request_id"].isna().sum())
-    if plan.by == "unit" and by_unit and counts.strange_units == by_unit:
+    if plan.by == "unit" and by_unit and counts.unknown_units == by_unit:
         return (
             f"none of the {by_unit:,} outcomes of a unit belongs to a pair: is it the key? {_KEY}"
         )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
 
-from comparison.engines.embedded import connect, shown
+from comparison.engines.embedded import connect, register_table
 from comparison.engines.id_hashes import IdHashes, hash_of
 from comparison.errors import LabelsUnreadableError
 from comparison.labels.digest import digest_of
@@ -71,11 +71,11 @@ def _several(labels: pa.Table) -> tuple[pa.Array, IdHashes, str]:
     Repeated ids are found by hashes: sorting these takes a tenth of the memory of sorting texts.
     """
     engine = connect()
-    table = shown(engine, "labels", labels)
+    table = register_table(engine, "labels", labels)
     hashes, _wrong, digest = digest_of(engine, "FROM labels", labels.column_names)
     if not len(hashes.repeated):
         return pa.array([], pa.string()), hashes, digest
-    again = shown(engine, "again", pa.table({"hash": hashes.repeated}))
+    again = register_table(engine, "again", pa.table({"hash": hashes.repeated}))
     suspects = table.semi_join(again, hash_of(table[ID]) == again["hash"])
     counts = suspects.group_by(ID).agg(n=_.count()).filter(_.n > 1)
     return counts.select(ID).to_pyarrow()[ID].combine_chunks(), hashes, digest

@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from comparison.engines.connections import said
+from comparison.engines.connections import error_text
 from comparison.engines.engine_urls import PlaceError, shown_url
 from comparison.engines.places import table_at
 from comparison.errors import LabelsUnreadableError
@@ -182,7 +182,7 @@ def engine_labels(url: str) -> LabelFile:
     except LabelsUnreadableError:
         raise
     except Exception as error:  # each engine's client has errors of its own
-        raise LabelsUnreadableError(name, said(url, error)) from error
+        raise LabelsUnreadableError(name, error_text(url, error)) from error
 
 
 def frame_labels(rows: Rows) -> LabelFile:

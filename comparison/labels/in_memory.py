@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis.backends.duckdb import Backend
 
-from comparison.engines.embedded import connect, shown, shown_anew
+from comparison.engines.embedded import connect, register_table, register_unnamed
 from comparison.engines.engine_urls import is_url, shown_url
 from comparison.engines.id_hashes import IdHashes
 from comparison.engines.tables import nanoseconds
@@ -64,13 +64,13 @@ class LabelsInMemory:
         if self.facts.digest is not None:
             return self.facts
         engine = connect()
-        shown(engine, "labels", self.rows)
+        register_table(engine, "labels", self.rows)
         _hashes, _wrong, digest = digest_of(engine, "FROM labels", self.rows.column_names)
         return replace(self.facts, digest=digest)
 
     def shown(self, engine: Backend, name: str) -> ir.Table:
         """Return the labels as a table of an engine in this process; `name` is the id column."""
-        return shown_anew(engine, self.rows.rename_columns({ID: name}))
+        return register_unnamed(engine, self.rows.rename_columns({ID: name}))
 
 
 def read_labels(

@@ -17,7 +17,13 @@ import pandas as pd
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
-from comparison.engines.embedded import connect, known, quoted, registered, shown_anew
+from comparison.engines.embedded import (
+    connect,
+    quoted,
+    register_unnamed,
+    registered,
+    table_reference,
+)
 from comparison.engines.id_hashes import IdHashes
 from comparison.errors import LabelsUnreadableError
 from comparison.labels.choice import last_labels
@@ -73,14 +79,14 @@ class LabelsInPlace:
         """Return the labels as a table of an engine in this process; `name` is the id column."""
         text = self.statement
         if self.replacements is not None:
-            others = shown_anew(engine, self.replacements).get_name()
+            others = register_unnamed(engine, self.replacements).get_name()
             text += f" AND {ID} NOT IN (SELECT {ID} FROM {others}) UNION ALL FROM {others}"  # noqa: S608 - our own names
         view = f"labels_{uuid4().hex}"
         text = f"SELECT {ID} AS {name}, * EXCLUDE ({ID}) FROM ({text})"  # noqa: S608
         engine.raw_sql(f"CREATE TEMPORARY VIEW {view} AS {text}")
         columns = [field for field in self.facts.schema if field.name != ID]
         schema = pa.schema([(name, pa.string()), *columns])
-        return known(engine, view, ibis.Schema.from_pyarrow(schema))
+        return table_reference(engine, view, ibis.Schema.from_pyarrow(schema))
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def count_summary(
     if since and until and since >= until:
         raise WindowEmptyError(f"the window ends ({until}) before it begins ({since})")
     every = DistinctPairs.of(source, since, until)
-    pairs = source.named(every.table.filter(_.flag == flag))
+    pairs = source.as_view(every.table.filter(_.flag == flag))
     counts = _pair_counts(pairs)
     if counts.empty:
         raise NoPairsError(_nothing_there(source, flag))

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from comparison.engines.places import table_at
-from comparison.engines.sources import RECORDS
-from comparison.engines.tables import collected_keys, kind_of
+from comparison.engines.sources import RECORDS_SUFFIX
+from comparison.engines.tables import collected_keys, ibis_type
 from comparison.pairs.columns import column_of
 from comparison.pairs.files import read_blocks
 from comparison.pairs.read_counts import ReadCounts
@@ -80,7 +80,7 @@ def statements(keys: Iterable[str], traces: str = "otel_traces", pairs: str = "p
     columns = [(key, column) for key in sorted(keys) if (column := column_of(key)) is not None]
     types, values = [], []
     for key, column in columns:
-        type_, value = _TYPES[kind_of(column)]
+        type_, value = _TYPES[ibis_type(column)]
         type_ = "Nullable(String)" if column.name in _UNIQUE else type_
         name = _escaped(column.name, "`")
         types.append(f"    {name} {type_} CODEC(ZSTD(1))")
@@ -98,7 +98,7 @@ def statements(keys: Iterable[str], traces: str = "otel_traces", pairs: str = "p
     return _SQL.format(
         traces=traces,
         pairs=pairs,
-        records=RECORDS,
+        records=RECORDS_SUFFIX,
         types=",\n".join(types),
         select=select,
         select_records=select_records,

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from ibis import _
 from pyspark.sql import SparkSession
 
-from comparison.engines.connections import connected
+from comparison.engines.connections import connect_to
 from comparison.engines.sources import scored_outputs
 from comparison.engines.spark import read_by_spark
 from comparison.engines.tables import CollectorTraces
@@ -159,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if bool(given.source) == bool(given.table):
         parser.error("name a folder of pair files, or a collector's --table")
     SparkSession.builder.appName("compact pairs").getOrCreate()  # that of spark-submit
-    connection = connected("spark://local")
+    connection = connect_to("spark://local")
     lines = corrupt = 0
     if given.table:
         traces = connection.table(given.table)

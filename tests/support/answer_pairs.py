@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from comparison.engines.embedded import connect, held, shown
+from comparison.engines.embedded import connect, materialize, register_table
 from comparison.engines.tables import TablePairs, nanoseconds
 from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
@@ -67,10 +67,10 @@ class DuckPairs(TablePairs):
     def __init__(self, pairs: pd.DataFrame) -> None:
         self._connection = connect()
         table = pa.Table.from_pandas(pairs, preserve_index=False)
-        super().__init__(shown(self._connection, "pairs", table))
+        super().__init__(register_table(self._connection, "pairs", table))
 
-    def kept(self, table: ir.Table) -> ir.Table:
-        return held(self._connection, table)
+    def cached(self, table: ir.Table) -> ir.Table:
+        return materialize(self._connection, table)
 
 
 def table_of(pairs: pd.DataFrame) -> TablePairs:

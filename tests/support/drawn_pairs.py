@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from comparison.engines.embedded import connect, shown
+from comparison.engines.embedded import connect, register_table
 from comparison.engines.tables import TablePairs, nanoseconds
 from flags.pairing.unit import unit_hash
 
@@ -76,4 +76,4 @@ def table_of(pairs: pd.DataFrame) -> TablePairs:
     held = pa.Table.from_pandas(pairs.drop(columns=["user", "place"]), preserve_index=False)
     if pa.types.is_null(held.schema.field("unit").type):
         held = held.drop_columns(["unit"])
-    return TablePairs(shown(connect(), "pairs", held))
+    return TablePairs(register_table(connect(), "pairs", held))

@@ -68,7 +68,7 @@ def with_sums(source: PairSource, units: ir.Table, happened: ir.Table, most: flo
         on_flips=share_sum(ibis.ifelse(_.on_flip, value, real(0.0)), most),
         total=share_sum(value, most),
     )
-    sums = source.kept(sums.rename(sum_unit="unit", sum_rollout="rollout"))
+    sums = source.cached(sums.rename(sum_unit="unit", sum_rollout="rollout"))
     both = units.left_join(sums, [units.unit == sums.sum_unit, units.rollout == sums.sum_rollout])
     return both.drop("sum_unit", "sum_rollout")
 

@@ -51,14 +51,14 @@ def count_outcomes(
 ) -> OutcomeCounts:
     """Count the outcomes of one metric; `most` of one unit count."""
     late = int(plan.cut_off.total_seconds() * 1e9)
-    outcomes = drawn.source.kept(rows.table())
+    outcomes = drawn.source.cached(rows.table())
     old = drawn.older(plan.cut_off, runs if plan.by == "unit" else ())
-    units = drawn.source.kept(drawn.units(old))
+    units = drawn.source.cached(drawn.units(old))
     if plan.by == "unit":
         matched = _by_unit(outcomes, drawn.requests, units, late)
     else:
         matched = _by_request(outcomes, old, late)
-    matched = drawn.source.kept(matched)
+    matched = drawn.source.cached(matched)
     levels = LEVELS if plan.kind == "continuous" else max(1, round(most))
     sizes = sizes_of(units)
     inside = matched.filter(_.inside)

@@ -86,9 +86,9 @@ class DrawnPairs:
             requests = requests_of(reduced, repeated_requests(source, reduced))
         return cls(source, requests, every, has_units, now, others)
 
-    def kept(self) -> "DrawnPairs":
+    def cached(self) -> "DrawnPairs":
         """Return these, reduced once for all questions."""
-        return replace(self, requests=self.source.kept(self.requests))
+        return replace(self, requests=self.source.cached(self.requests))
 
     def older(self, delay: timedelta, runs: Sequence[RolloutRun]) -> ir.Table:
         """Return the requests that are older than a delay.
@@ -133,7 +133,7 @@ class DrawnPairs:
             flipped=_.flip.max(),
             **{name: value.sum() for name, value in values.items()},
         )
-        return _with_places(self.source, self.source.kept(grouped))  # asked three times
+        return _with_places(self.source, self.source.cached(grouped))  # asked three times
 
 
 def _with_places(source: PairSource, units: ir.Table) -> ir.Table:
@@ -147,7 +147,7 @@ def _with_places(source: PairSource, units: ir.Table) -> ir.Table:
         low=ibis.ifelse(_.earlier_arm == 0, _.earlier_rollout, real(0.0)).max(),
         high=ibis.ifelse(_.earlier_arm == 1, _.earlier_rollout, real(100.0)).min(),
     )
-    places = source.kept(places.rename(place_unit="unit", place_rollout="rollout"))
+    places = source.cached(places.rename(place_unit="unit", place_rollout="rollout"))
     found = units.left_join(
         places,
         [units.unit == places.place_unit, units.rollout == places.place_rollout],

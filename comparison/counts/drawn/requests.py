@@ -56,5 +56,5 @@ def repeated_requests(
         pairs = pairs.semi_join(again, hash_of(pairs.request_id) == again["hash"])
     grouped = pairs.filter(_.request_id.notnull()).group_by("request_id")
     several = grouped.agg(first=_.time.min(), n=_.count()).filter(_.n > 1)
-    found = source.kept(several.select("request_id", "first", again=_.n - 1))
+    found = source.cached(several.select("request_id", "first", again=_.n - 1))
     return found if row_count(found) else None

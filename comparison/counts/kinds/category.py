@@ -13,7 +13,7 @@ from comparison.counts.kinds.parts import PartCounts, part_columns, part_counts
 from comparison.counts.kinds.window import KindWindow, LevelCounts, served_coverage
 from comparison.counts.outputs.columns import both_ok, with_columns
 from comparison.engines.grouping import count_by, fetched
-from comparison.engines.words import parts_at
+from comparison.engines.text_functions import split_at
 from comparison.errors import LabelsUnfitError
 from comparison.labels.types import FALSE, TRUE
 from comparison.pairs.columns import outputs_with
@@ -128,7 +128,7 @@ def _hit(rows: ir.Table, side: str) -> Any:
     """Say whether the label is among the likeliest classes, each of which is between bars."""
     likely = rows[f"{side}_likely"]
     # Polars finds a column's text in no text, but in an array.
-    found = parts_at(likely, "|").contains(rows.label)
+    found = split_at(likely, "|").contains(rows.label)
     return ibis.ifelse(likely.notnull() & rows.label.notnull(), found, None)
 
 

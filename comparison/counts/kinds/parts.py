@@ -67,7 +67,7 @@ def part_counts(
         words.append(_label(rows))
     columns = tuple(dict.fromkeys((*figures, *sums)))
     every = rows.select("who", *columns, part=ibis.array(words).unnest())
-    every = window.source.kept(every.filter(_.part.notnull()))
+    every = window.source.cached(every.filter(_.part.notnull()))
     added = {name: _[name] for name in sums}
     found = summed_by(every, added, {"part": "string"}, n=_.count())
     counted = _levels(window, every, figures)

@@ -20,7 +20,7 @@ from comparison.counts.kinds.window import KindWindow, LevelCounts, served_cover
 from comparison.counts.outputs.columns import both_ok, with_columns
 from comparison.counts.reproducible_sums import summed, summed_by
 from comparison.engines.grouping import count_by, empty, framed, row_count
-from comparison.engines.words import occurrences, parts_at
+from comparison.engines.text_functions import count_occurrences, split_at
 from comparison.pairs.columns import outputs_with
 from comparison.pairs.sides import SIDES
 from flags.pairing.kinds.ranking import GROUPS, RANKING
@@ -81,8 +81,8 @@ def count(window: KindWindow, output: str) -> RankingCounts:
     if "label" in rows.columns:
         rows = rows.mutate(label=rows.known)  # which of them count is looked at below
     read = rows.filter(rows.primary.notnull(), rows.candidate.notnull())
-    read = read.mutate(**{f"{s}_ids": parts_at(read[s], "|") for s in SIDES})
-    read = window.source.kept(read.mutate(**{f"{s}_n": _length(read, s) for s in SIDES}))
+    read = read.mutate(**{f"{s}_ids": split_at(read[s], "|") for s in SIDES})
+    read = window.source.cached(read.mutate(**{f"{s}_n": _length(read, s) for s in SIDES}))
     depth = _depth(read)
     persistence = window.setting(output, "persistence") or 1 - 1 / depth
     groups = _shown(window, read, "_groups", MOST_ITEMS)
@@ -90,7 +90,7 @@ def count(window: KindWindow, output: str) -> RankingCounts:
     figures = {name: 1.0 for name in compared.columns if name in _PLAIN or name.startswith(GROUP)}
     relevance = Relevance.of(rows, read, output, depth)
     if relevance is not None:
-        compared = window.source.kept(relevance.added_to(compared))
+        compared = window.source.cached(relevance.added_to(compared))
         figures |= dict.fromkeys(_RELEVANCE, 1.0)
     parts = _parts(window, compared, figures)
     if relevance is not None:
@@ -134,7 +134,7 @@ _QUALITY: Final = {
 
 
 def _length(rows: ir.Table, side: str) -> Any:
-    return occurrences(rows[side], "|") - 1  # a bar at either end
+    return count_occurrences(rows[side], "|") - 1  # a bar at either end
 
 
 def _depth(read: ir.Table) -> int:
@@ -154,7 +154,7 @@ def _compared(
     primary, candidate = (ibis.least(read[f"{side}_n"], depth) for side in SIDES)
     longer = ibis.greatest(primary, candidate)
     common = {f"common{d}": _common(read, d) for d in range(1, depth + 1)}
-    table = window.source.kept(read.mutate(**common, longer=longer, both=primary + candidate))
+    table = window.source.cached(read.mutate(**common, longer=longer, both=primary + candidate))
     # What a depth adds where both lists go so far; beyond, and in both lists, are empty words.
     parts = [(1 - persistence) * persistence ** (d - 1) / d for d in range(1, depth + 1)]
     beyond = [sum(parts[d:]) for d in range(depth + 1)]
@@ -178,7 +178,7 @@ def _compared(
         for name in groups
     }
     kept = [name for name in table.columns if not name.startswith("common")]
-    return window.source.kept(table.select(*kept, **figures, **shares))
+    return window.source.cached(table.select(*kept, **figures, **shares))
 
 
 def _looked_up(longer: Any, values: list[float]) -> Any:
@@ -204,7 +204,7 @@ def _is_empty(table: ir.Table, side: str) -> Any:
 
 def _share(table: ir.Table, side: str, group: str) -> Any:
     """Return the share of a list that are items of a group."""
-    found = occurrences(table[f"{side}_groups"], f"|{group}|").cast("float64")
+    found = count_occurrences(table[f"{side}_groups"], f"|{group}|").cast("float64")
     return found / ibis.greatest(table[f"{side}_n"], 1).cast("float64")
 
 
@@ -212,12 +212,12 @@ def _shown(window: KindWindow, read: ir.Table, end: str, most: int) -> pd.DataFr
     """Count how often each item, or each group, is shown by each side."""
     sides = []
     for side in SIDES:
-        words = read.select(item=parts_at(read[f"{side}{end}"], "|").unnest())
+        words = read.select(item=split_at(read[f"{side}{end}"], "|").unnest())
         counted = count_by(words.filter(_.item.notnull(), _.item != ""), item=_.item)
         shown = {each: _.n if each == side else ibis.literal(0, "int64") for each in SIDES}
         sides.append(counted.select("item", **shown))
     both = ibis.union(*sides).group_by("item")
-    every = window.source.kept(both.agg(primary=_.primary.sum(), candidate=_.candidate.sum()))
+    every = window.source.cached(both.agg(primary=_.primary.sum(), candidate=_.candidate.sum()))
     every = every.mutate(n=(_.primary + _.candidate).cast("int64"))
     largest = framed(every.order_by(ibis.desc("n"), "item").limit(most), {**ITEMS, "n": "int64"})
     if len(largest) == most:

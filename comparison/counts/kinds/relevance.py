@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from comparison.counts.bins import real
-from comparison.engines.words import occurrences, parts_at
+from comparison.engines.text_functions import count_occurrences, split_at
 from comparison.errors import RelevanceUnfitError
 from comparison.pairs.sides import SIDES
 
@@ -44,7 +44,7 @@ class Relevance:
         """Ask for the grades; None where there are no labels. Raises RelevanceUnfitError."""
         if "label" not in rows.columns:
             return None
-        parts = read.select(part=parts_at(label_text(read), "|").unnest())
+        parts = read.select(part=split_at(label_text(read), "|").unnest())
         written = parts.filter(_.part.contains("=")).select(grade=_.part.re_extract(_GRADE, 1))
         found = written.distinct().limit(MOST_GRADES + 1).to_pyarrow()["grade"].to_pylist()
         grades = [(str(each), _value(output, str(each))) for each in found if each is not None]
@@ -55,7 +55,7 @@ class Relevance:
     def added_to(self, compared: ir.Table) -> ir.Table:
         """Add what the label says of both lists; all of it is missing where there is none."""
         text = label_text(compared)
-        table = compared.mutate(label_text=text, label_ids=parts_at(text, "|"))
+        table = compared.mutate(label_text=text, label_ids=split_at(text, "|"))
         ideal = self._ideal(table)
         known = table.label.notnull() & (ideal > 0)
         found: dict[str, Any] = {}
@@ -86,8 +86,8 @@ class Relevance:
     def _ideal(self, table: ir.Table) -> Any:
         """Return the gain of the best order: of each grade, the places after all larger ones."""
         ended = table.label_text.concat("|")
-        counts = {w: occurrences(ended, f"={w}|") for w, _value in self.grades}
-        ungraded = occurrences(ended, "|")
+        counts = {w: count_occurrences(ended, f"={w}|") for w, _value in self.grades}
+        ungraded = count_occurrences(ended, "|")
         for each in counts.values():
             ungraded = ungraded - each
         parts = [*((value, counts[w]) for w, value in self.grades), (1.0, ungraded)]

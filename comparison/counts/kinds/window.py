@@ -93,7 +93,7 @@ class KindWindow:
                 "old": pairs.old,
                 "first_of_request": pairs.first_of_request,
             }
-        return self.source.kept(
+        return self.source.cached(
             pairs.select(
                 "request_id",
                 "time",
@@ -120,7 +120,7 @@ class KindWindow:
         once = unit_means(rows, figures, "who", "block", **minute)
         ways = {"request": rows, "block": once, "unit": unit_means(rows, figures, "who")}
         if minute:
-            ways["block"] = once = self.source.kept(once)
+            ways["block"] = once = self.source.cached(once)
             ways["minute"] = unit_means(once, figures, "minute")
         if self.volume.block is None:
             ways.pop("unit")  # each unit has one block

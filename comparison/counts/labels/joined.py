@@ -16,7 +16,7 @@ from ibis import _
 from comparison.counts.drawn.requests import repeated_requests
 from comparison.counts.labels.matching import ID, LabelMatch, is_value
 from comparison.counts.tables import OutputAggregates, UnknownLabels
-from comparison.engines.embedded import hide, shown
+from comparison.engines.embedded import register_table, unregister_table
 from comparison.engines.grouping import COVERAGE, row_count, stacked
 from comparison.engines.id_hashes import IdHashes, can_hash
 from comparison.engines.sources import PairSource
@@ -74,7 +74,7 @@ class StepLabels:
 
     def _shown(self, rows: pa.Table) -> ir.Table:
         """Show rows to the engine in this process, which then knows their number."""
-        return shown(self.step.get_backend(), f"labels_{uuid4().hex}", rows)
+        return register_table(self.step.get_backend(), f"labels_{uuid4().hex}", rows)
 
     @cached_property
     def _found(self) -> tuple[ir.Table | None, LabelMatch | None]:
@@ -93,7 +93,7 @@ class StepLabels:
     def _release(self) -> None:
         """Hold no labels: what is matched says of most requests that theirs is the usual one."""
         if self.labels.release():
-            hide(self.step.get_backend(), self._rows)
+            unregister_table(self.step.get_backend(), self._rows)
             del vars(self)["_rows"]
 
     @property

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
 
-from comparison.engines.id_hashes import AROUND, Hashes, IdHashes, hashed, sum_of
+from comparison.engines.id_hashes import MODULUS, Hashes, IdHashes, hash_columns, modular_sum
 
 ID: Final = "label_request_id"
 
@@ -78,13 +78,13 @@ class LabelMatch:
         if usual is None:
             return None
         repeated = known.repeated
-        without, strange = known.apart(given)
+        without, strange = known.difference(given)
         if rest + len(without) > MOST * size or len(given.repeated):
             return None
         apart = _with_hashes(engine, pairs, "request_id", np.union1d(without, repeated))
         alone = _with_hashes(engine, labels, ID, np.union1d(strange, repeated))
         joined = (
-            (every.check - sum_of(some["check"])) % AROUND
+            (every.check - modular_sum(some["check"])) % MODULUS
             for every, some in ((known, apart), (given, alone))
         )
         if len(set(joined)) > 1:
@@ -122,7 +122,7 @@ def _with_hashes(engine: Any, table: ir.Table, column: str, hashes: Hashes) -> p
         types = {column: pa.string(), "hash": pa.uint64(), "check": pa.uint64()}
         return pa.schema(types).empty_table()
     wanted = ibis.memtable(pa.table({"wanted": hashes}))
-    ids = table.select(column, **hashed(column))
+    ids = table.select(column, **hash_columns(column))
     return engine.to_pyarrow(ids.semi_join(wanted, ids.hash == wanted.wanted))
 
 

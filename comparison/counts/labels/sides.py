@@ -21,7 +21,7 @@ from comparison.counts.drawn.outcome_cells import (
 from comparison.counts.drawn.pairs import DrawnPairs, is_mixed, sizes_of
 from comparison.engines.grouping import fetched, framed, row_count, summed
 from comparison.engines.tables import nanoseconds
-from comparison.engines.words import told_apart
+from comparison.engines.text_functions import grouping_key
 from comparison.labels import Labels
 
 _MOST_AT_ONCE: Final = 25_000_000
@@ -56,7 +56,7 @@ class LabelledSides:
         """
         old = _old(drawn.requests, before)
         if drawn.others is not None:
-            return cls(drawn, old, drawn.source.kept(_old(drawn.others, before)))
+            return cls(drawn, old, drawn.source.cached(_old(drawn.others, before)))
         if "value" in old.columns:  # joined before, with all that is counted
             return cls(drawn, old)
         table = labels.table()
@@ -66,7 +66,7 @@ class LabelledSides:
         value = ibis.ifelse(is_positive, real(1.0), ibis.ifelse(is_known, real(0.0), None))
         rows = table.select("label_request_id", value=value)
         joined = old.left_join(rows, old.request_id == rows.label_request_id)
-        return cls(drawn, drawn.source.kept(joined.drop("request_id", "label_request_id")))
+        return cls(drawn, drawn.source.cached(joined.drop("request_id", "label_request_id")))
 
     def coverage(self) -> pd.DataFrame:
         """Count the requests by arm, missing where they had both, and whether they are labelled."""
@@ -112,7 +112,7 @@ class LabelledSides:
         """
         unit = self.requests.unit
         if parts == 1 or not unit.type().is_integer():
-            return self.drawn.source.named(self._units())
+            return self.drawn.source.as_view(self._units())
         number = (_.unit.fill_null(0) % parts).abs()
         some = [
             replace(
@@ -122,7 +122,7 @@ class LabelledSides:
             )
             for part in range(parts)
         ]
-        return self.drawn.source.named(ibis.union(*(each._units() for each in some)))
+        return self.drawn.source.as_view(ibis.union(*(each._units() for each in some)))
 
     def _units(self) -> ir.Table:
         """Return the units of the labelled requests, with what their labels add up to."""
@@ -149,7 +149,7 @@ class LabelledSides:
 
 def _old(requests: ir.Table, before: datetime) -> ir.Table:
     found = requests.filter(_.first < nanoseconds(before))
-    return found.mutate(unit=told_apart(found.unit))  # it is not named, and there may be millions
+    return found.mutate(unit=grouping_key(found.unit))  # it is not named, and there may be millions
 
 
 def _by_arm(requests: ir.Table, labelled: Any) -> pd.DataFrame:

@@ -318,11 +318,11 @@ def _arrays(
 ) -> ArrayRows[OutputRows]:
     """Say the same as `_rounded` of both sides, or as `_by_side`, of arrays."""
 
-    def handed(rows: OutputRows) -> ir.Table:
+    def select(rows: OutputRows) -> ir.Table:
         scores = {side: _[f"{side}_score"] for side in SIDES}
         return rows.scored.select(*rows.every.key, "primary_alarm", label=rows.label, **scores)
 
-    def made(batch: pa.RecordBatch) -> Arrays:
+    def compute(batch: pa.RecordBatch) -> Arrays:
         columns = {name: truths(batch[name]) for name in ("primary_alarm", "label")}
         if OUTPUT in batch.schema.names:
             columns[OUTPUT] = batch[OUTPUT].to_numpy()
@@ -336,7 +336,7 @@ def _arrays(
         sides = np.repeat(np.arange(len(SIDES), dtype=np.int8), len(batch))
         return both | {"side": sides, "score": score, "low": low, "high": low}
 
-    return ArrayRows(handed, made)
+    return ArrayRows(select, compute)
 
 
 def _of_grids(

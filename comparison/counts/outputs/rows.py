@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from comparison.counts.labels.joined import GIVEN
 from comparison.counts.outputs.columns import SEGMENT
 from comparison.engines.arrays import ArrayRows
-from comparison.engines.grouping import Dtypes, count_by, fetched, framed, in_numbers
+from comparison.engines.grouping import Dtypes, booleans_as_integers, count_by, fetched, framed
 from comparison.engines.mergeable import COUNT, GroupSums, MergeableCounts
 from comparison.engines.one_pass import counted_once
 from comparison.pairs.sides import SIDES
@@ -192,7 +192,7 @@ class OutputRows:
             measures,
             (self.every.places, self.labelled, *parameters),
             condense=condense,
-            arrays=arrays and arrays.of(own),
+            arrays=arrays and arrays.after(own),
             groups=groups,
         )
         return counted_once(counts, self.table) if self.counted is None else self.counted(counts)
@@ -260,8 +260,8 @@ class UsualRows:
 
         So what is counted must not leave rows out by their label, nor by whether it counts.
         """
-        own = in_numbers(count(replace(labelled, usual=None))).to_pyarrow()
-        every = self._as_usual(in_numbers(count(self.every)).to_pyarrow(), own.schema)
+        own = booleans_as_integers(count(replace(labelled, usual=None))).to_pyarrow()
+        every = self._as_usual(booleans_as_integers(count(self.every)).to_pyarrow(), own.schema)
         less = self._as_usual(own, own.schema)
         less = less.set_column(less.schema.get_field_index("n"), "n", pc.negate(less["n"]))
         table = ibis.memtable(pa.concat_tables([own, every, less]))

@@ -34,9 +34,9 @@ from comparison.engines.grouping import (
     empty,
     fetched_table,
 )
-from comparison.engines.mergeable import GroupSums, MergeableCounts, sums_of
+from comparison.engines.mergeable import GroupSums, MergeableCounts, group_sums
 from comparison.engines.sources import PairSource
-from comparison.engines.words import told_apart
+from comparison.engines.text_functions import grouping_key
 from comparison.pairs.sides import SIDES
 
 BLOCKS: Final = (HOUR, 4 * HOUR, 24 * HOUR)
@@ -155,8 +155,8 @@ def _summed(
             groups=groups,
         )
 
-    hold = source.kept if rows.counted is None else None
-    return dict(zip(asked, sums_of(counted, list(asked.values()), hold), strict=True))
+    hold = source.cached if rows.counted is None else None
+    return dict(zip(asked, group_sums(counted, list(asked.values()), hold), strict=True))
 
 
 def _alarmed(rows: OutputRows, segments: Sequence[str], quiet: Sequence[int]) -> ir.Table:
@@ -282,7 +282,7 @@ def _drawn(pairs: ir.Table) -> ir.Table:
     columns = [by_field[name] for name in ("drawn", "unit") if name in pairs.columns]
     active = ibis.ifelse(by_field.active == "candidate", 1, 0).cast("int8")
     drawn = by_field.select(active=active, drawn=ibis.coalesce(*columns)).filter(_.drawn.notnull())
-    return drawn.mutate(drawn=told_apart(drawn.drawn))
+    return drawn.mutate(drawn=grouping_key(drawn.drawn))
 
 
 def _drawn_units(counts: ir.Table) -> ir.Table:

@@ -18,7 +18,7 @@ from comparison.counts.outputs.columns import with_columns
 from comparison.counts.tables import UnitFailures
 from comparison.engines.grouping import UNIT_FAILURES, count_by, fetched, framed, stacked
 from comparison.engines.mergeable import GroupSums, MergeableCounts
-from comparison.engines.words import told_apart
+from comparison.engines.text_functions import grouping_key
 from comparison.pairs.sides import CALLED, FAILED, SIDES
 
 _FAILURES: Final = ("primary_failed", "candidate_failed", "fallbacks")
@@ -59,7 +59,7 @@ def bit_of(name: str) -> Any:
 def _named(pairs: ir.Table) -> ir.Table:
     recorded = _recorded(pairs).filter(_.unit.notnull())
     became: Any = sum(ibis.ifelse(value, _BITS[name], 0) for name, value in _became(recorded))
-    return recorded.select(unit=told_apart(recorded.unit), became=became.cast("int8"))
+    return recorded.select(unit=grouping_key(recorded.unit), became=became.cast("int8"))
 
 
 UNITS: Final = MergeableCounts("units", _named, ("unit", "became"))

@@ -29,7 +29,7 @@ def positives_by_unit(
         ("old", "who", "named", "hour"),
         {"n": "sum", **dict.fromkeys(SIDES, "sum")},
     )
-    known = source.kept(volume.blocks_of(counts))
+    known = source.cached(volume.blocks_of(counts))
     blocks = _grouped(known, *every.key, "old", "who", "block")
     by_block = every.count(blocks, UNIT_POSITIVES)
     once = every.count(_grouped(known, *every.key, "old", "who"), UNIT_POSITIVES)

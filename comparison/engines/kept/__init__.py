@@ -1,1 +1,1 @@
-"""Counts of the files of a compacted folder, which are kept beside them."""
+"""Counts of the files of a compacted folder, kept beside these files."""

@@ -1,8 +1,8 @@
-"""Counts of the files of a compacted folder: of each file once, and kept.
+"""Count each file of a compacted folder once, and keep the counts.
 
-A file of pairs never changes. So the counts of those that were counted before are kept, as one sum;
-new files are counted by DuckDB, all in one statement, and added to it. Where the sum has a file
-that is there no longer, all are counted anew.
+A file of pairs never changes. So the counts of all known files are kept, merged into one table. New
+files are counted by DuckDB, all in one statement, and merged into it. If a file of the kept counts
+no longer exists, all files are counted anew.
 """
 
 from collections.abc import Callable
@@ -17,18 +17,19 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from comparison.engines.arrays import BATCH
-from comparison.engines.embedded import known, quoted, registered
-from comparison.engines.kept.group_changes import Change, exchanged
-from comparison.engines.kept.merging import added
-from comparison.engines.kept.part_files import PartFile, PartFiles, WindowFiles, columns_of
+from comparison.engines.embedded import quoted, registered, table_reference
+from comparison.engines.kept.group_changes import Change, replace_groups
+from comparison.engines.kept.merging import add_counts
+from comparison.engines.kept.part_files import PartFile, PartFiles, WindowFiles, column_names
 from comparison.engines.kept.tables import KeptTable, KeptTables
 from comparison.engines.mergeable import GroupSums, MergeableCounts, PreparedRows
 from comparison.engines.one_pass import counted_in_arrays
 
 _VIEW: Final = "pairs_of_files"
 
-_FEW_BYTES: Final = 2**25
-"""Of new files that are read into memory once, for all counts: larger ones, each reads."""
+_MAX_IN_MEMORY_BYTES: Final = 2**25
+"""New files up to this size are read into memory once for all counts; larger ones are read by each
+count."""
 
 _ENGINE_TYPES: Final = {
     "string": "VARCHAR",
@@ -37,21 +38,20 @@ _ENGINE_TYPES: Final = {
     "boolean": "BOOLEAN",
 }
 
-_TAKEN: Final = {"sum": "sum", "least": "min", "largest": "max"}
+_SQL_AGGREGATES: Final = {"sum": "sum", "least": "min", "largest": "max"}
 
 _COUNTS: Final = "counts_to_sum"
 
 _statements: Final[dict[tuple[object, ...], tuple[str, ibis.Schema]]] = {}
-"""The text that counts, or prepares, by what it is and the columns that there are, and what it
-returns.
+"""Compiled statements by their key and the columns of the pairs: the SQL text and its schema.
 
-ibis spends tens of milliseconds on each: one serves for all looks of a process.
+ibis needs tens of milliseconds to compile one, so a process compiles each only once.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """Hold what is asked for, and what tells it from others where it is kept."""
+class _Request:
+    """The counts, rows and window that are requested, and the keys under which they are kept."""
 
     counts: MergeableCounts
     prepared: PreparedRows | None
@@ -59,44 +59,44 @@ class _Asked:
 
     @property
     def key(self) -> str:
-        """Return what tells the counts."""
+        """Return the key of counts and prepared rows."""
         return f"{self.counts.key}-{self.prepared.key}" if self.prepared else self.counts.key
 
     @property
     def bounds(self) -> str:
-        """Return what tells the window."""
+        """Return the key of the window."""
         return f"{self.window.since or ''}-{self.window.until or ''}"
 
     @property
     def origins(self) -> list[bytes]:
-        """Return the origins of all files."""
+        """Return the origins of all files of the window."""
         return [file.origin for file in self.window.files]
 
 
 class CountsOfFiles:
-    """Count the pairs of some files; the columns are those that their table is to have."""
+    """Count the pairs of files; a file may lack some of the `columns` of the table of pairs."""
 
     def __init__(
         self,
         connection: Backend,
         files: PartFiles,
         columns: ibis.Schema,
-        kept: KeptTables,
+        tables: KeptTables,
     ) -> None:
         self._connection = connection
         self._files = files
         self._columns = columns
-        self._kept = kept
+        self._tables = tables
         self._window: WindowFiles | None = None
-        self._there: dict[PartFile, set[str]] = {}
+        self._names_of_file: dict[PartFile, set[str]] = {}
         self._loaded: dict[tuple[PartFile, ...], str | None] = {}
-        """Files that are new, by the table that holds their pairs; None: not yet."""
+        """The in-memory table of each set of new files; None until the files are read."""
         self._changes: dict[tuple[str, str], Change] = {}
-        """What new files have added to counts of which sums were asked for."""
+        """What new files added, for counts whose sums over groups were requested."""
         self._prepared: set[str] = set()
-        """Views of what pairs are prepared to, of whichever files."""
+        """Names of the views of prepared rows that exist."""
         self.counted = 0
-        """Files that were counted, each once for each of the counts."""
+        """Number of files that were counted; a file counts once for each `MergeableCounts`."""
 
     def of(
         self,
@@ -107,82 +107,85 @@ class CountsOfFiles:
     ) -> pa.Table:
         """Return the counts of the pairs of [since, until), nanoseconds since 1970.
 
-        Or of the rows that are prepared from these pairs.
+        With `prepared`, count the rows that it makes of these pairs.
         """
         window = self._files.window(since, until)
         if not counts.is_kept:
             return self._count(counts, prepared, window)
-        asked = _Asked(replace(counts, groups=None), prepared, window)
-        return self._merged(asked) if counts.groups is None else self._summed(asked, counts.groups)
+        request = _Request(replace(counts, groups=None), prepared, window)
+        return (
+            self._merged(request) if counts.groups is None else self._summed(request, counts.groups)
+        )
 
-    def _merged(self, asked: _Asked) -> pa.Table:
-        before = self._kept.read(asked.key, asked.bounds, asked.origins)
+    def _merged(self, request: _Request) -> pa.Table:
+        before = self._tables.read(request.key, request.bounds, request.origins)
         if before is None:
-            found = self._count(asked.counts, asked.prepared, asked.window)
+            found = self._count(request.counts, request.prepared, request.window)
         else:
             if not before.is_merged:
-                before = replace(before, table=self._once(asked.counts, before.table))
-            new = self._new(asked, before)
+                before = replace(before, table=self._merge_rows(request.counts, before.table))
+            new = self._new(request, before)
             if new is None:
                 return before.table
-            counts = asked.counts
-            found = counts.condensed(added(before.table, new, counts.by, counts.measures))
-        self._kept.write(asked.key, asked.bounds, asked.origins, found)
+            counts = request.counts
+            found = counts.condensed(add_counts(before.table, new, counts.by, counts.measures))
+        self._tables.write(request.key, request.bounds, request.origins, found)
         return found
 
-    def _summed(self, asked: _Asked, groups: GroupSums) -> pa.Table:
-        """Return sums over groups: those kept before, exchanged for the groups with new pairs.
+    def _summed(self, request: _Request, groups: GroupSums) -> pa.Table:
+        """Return sums over groups: kept sums, corrected for the groups with new pairs.
 
-        The counts themselves are kept unmerged: most of them are read for their groups alone.
+        The counts themselves are kept unmerged: mostly, only a few groups are read from them.
         """
-        key = f"{asked.key}-{groups.key}"
-        known = self._kept.read(key, asked.bounds, asked.origins)
-        if known is not None and known.origins.issuperset(asked.origins):
+        key = f"{request.key}-{groups.key}"
+        known = self._tables.read(key, request.bounds, request.origins)
+        if known is not None and known.origins.issuperset(request.origins):
             return known.table
-        change = self._change(asked)
+        change = self._change(request)
         if known is None or change.before is None or change.before.origins != known.origins:
-            found = self._sum(asked, groups, change.after)
+            found = self._sum(request, groups, change.after)
         else:
-            less, more = change.of(groups, self._connection)
-            less, more = (self._sum(asked, groups, each) for each in (less, more))
-            found = exchanged(known.table, less, more, groups)
-        self._kept.write(key, asked.bounds, asked.origins, found)
+            less, more = change.of_groups(groups, self._connection)
+            less, more = (self._sum(request, groups, each) for each in (less, more))
+            found = replace_groups(known.table, less, more, groups)
+        self._tables.write(key, request.bounds, request.origins, found)
         return found
 
-    def _change(self, asked: _Asked) -> Change:
-        """Bring counts up to date, once for all sums of them."""
-        place = asked.key, asked.bounds
+    def _change(self, request: _Request) -> Change:
+        """Count the new files and keep the result, once for all sums of the same counts."""
+        place = request.key, request.bounds
         if place not in self._changes:
-            before = self._kept.read(asked.key, asked.bounds, asked.origins)
+            before = self._tables.read(request.key, request.bounds, request.origins)
             if before is None:
-                new = self._count(asked.counts, asked.prepared, asked.window)
+                new = self._count(request.counts, request.prepared, request.window)
             else:
-                new = self._new(asked, before)
+                new = self._new(request, before)
             self._changes[place] = change = Change(before, new)
             if new is not None:
-                once = partial(self._once, asked.counts) if before else None
-                self._kept.write(asked.key, asked.bounds, asked.origins, change.after, once)
+                once = partial(self._merge_rows, request.counts) if before else None
+                self._tables.write(request.key, request.bounds, request.origins, change.after, once)
         return self._changes[place]
 
-    def _new(self, asked: _Asked, before: KeptTable) -> pa.Table | None:
-        """Count the files that are new, None if there are none."""
-        new = [file for file in asked.window.files if file.origin not in before.origins]
+    def _new(self, request: _Request, before: KeptTable) -> pa.Table | None:
+        """Count the files that are not in `before`; None if there are none."""
+        new = [file for file in request.window.files if file.origin not in before.origins]
         if not new:
             return None
-        if sum(file.size for file in new) <= _FEW_BYTES:
+        if sum(file.size for file in new) <= _MAX_IN_MEMORY_BYTES:
             self._loaded.setdefault(tuple(new), None)
-        return self._count(asked.counts, asked.prepared, asked.window.of(new))
+        return self._count(request.counts, request.prepared, request.window.of(new))
 
-    def _once(self, counts: MergeableCounts, table: pa.Table) -> pa.Table:
-        """Merge the rows of a table that has several of a combination."""
+    def _merge_rows(self, counts: MergeableCounts, table: pa.Table) -> pa.Table:
+        """Merge the rows of a table in which a combination may have several rows."""
         with registered(self._connection, several=table):
-            found = self._connection.con.execute(_once_of(counts)).to_arrow_table()
+            found = self._connection.con.execute(_merge_sql(counts)).to_arrow_table()
         return found.select(table.schema.names).cast(table.schema)
 
-    def _sum(self, asked: _Asked, groups: GroupSums, counts: pa.Table) -> pa.Table:
+    def _sum(self, request: _Request, groups: GroupSums, counts: pa.Table) -> pa.Table:
         schema = ibis.Schema.from_pyarrow(counts.schema)
         text, found = self._compiled(
-            (asked.key, groups.key), lambda: groups.of(known(self._connection, _COUNTS, schema))
+            (request.key, groups.key),
+            lambda: groups.statement(table_reference(self._connection, _COUNTS, schema)),
         )
         with registered(self._connection, **{_COUNTS: counts}):
             return self._connection.con.execute(text).to_arrow_table().cast(found.to_pyarrow())
@@ -191,12 +194,12 @@ class CountsOfFiles:
         self, counts: MergeableCounts, prepared: PreparedRows | None, window: WindowFiles
     ) -> pa.Table:
         self.counted += len(window.files)
-        self._show(window)
+        self._point_view_at(window)
         view = _VIEW if prepared is None else self._view_of(prepared)
 
         def statement() -> ir.Table:
-            rows = known(self._connection, view, self._schema_of(prepared))
-            return counts.arrays.statement(rows) if counts.arrays else counts.of(rows)
+            rows = table_reference(self._connection, view, self._schema_of(prepared))
+            return counts.arrays.statement(rows) if counts.arrays else counts.statement(rows)
 
         text, schema = self._compiled((counts.key, view), statement)
         found = self._connection.con.execute(text)
@@ -207,16 +210,16 @@ class CountsOfFiles:
     def _compiled(
         self, key: tuple[str, ...], statement: Callable[[], ir.Table]
     ) -> tuple[str, ibis.Schema]:
-        """Return the text of a statement about these columns, and what it returns."""
+        """Return the SQL of a statement about these columns, and its schema."""
         if (*key, self._columns) not in _statements:
             rows = statement()
             _statements[*key, self._columns] = self._connection.compile(rows), rows.schema()
         return _statements[*key, self._columns]
 
     def _view_of(self, prepared: PreparedRows) -> str:
-        """Return a view of what the pairs that are shown are prepared to.
+        """Return the name of a view of the rows that are prepared from the current pairs.
 
-        It is computed for each of the counts: a table of ten million pairs takes a gigabyte.
+        Each count computes it anew: as a table, ten million pairs would take a gigabyte.
         """
         view = f"prepared_{prepared.key}"
         if view not in self._prepared:
@@ -230,12 +233,12 @@ class CountsOfFiles:
 
     def _preparation(self, prepared: PreparedRows) -> tuple[str, ibis.Schema]:
         def statement() -> ir.Table:
-            return prepared.rows(known(self._connection, _VIEW, self._columns))
+            return prepared.rows(table_reference(self._connection, _VIEW, self._columns))
 
         return self._compiled((prepared.key,), statement)
 
-    def _show(self, window: WindowFiles) -> None:
-        """Let the view be that of the pairs of these files, with all columns."""
+    def _point_view_at(self, window: WindowFiles) -> None:
+        """Point the view `_VIEW` at the pairs of these files, with all columns."""
         if window != self._window:
             is_new = window.files in self._loaded
             text = self._select_loaded(window) if is_new else self._select(window)
@@ -243,7 +246,7 @@ class CountsOfFiles:
             self._window = window
 
     def _select_loaded(self, window: WindowFiles) -> str:
-        """Select from a table in memory that has all pairs of the files."""
+        """Select from an in-memory table with all pairs of the files; read them at first use."""
         rows = self._loaded[window.files]
         if rows is None:
             rows = self._loaded[window.files] = f"rows_{uuid4().hex}"
@@ -264,7 +267,7 @@ class CountsOfFiles:
         paths = ", ".join(_text(str(file.path)) for file in window.files)
         read = f"read_parquet([{paths}], hive_partitioning=true, hive_types_autocast=false"
         inside = ["true"]
-        # The first of each two is what spares reading most of a file, the other what is meant.
+        # The first condition of each pair lets DuckDB skip most of a file, the second is exact.
         if (since := window.since) is not None:
             inside += [f"time >= to_timestamp({since // 10**9})", f"epoch_ns(time) >= {since}"]
         if (until := window.until) is not None:
@@ -272,16 +275,16 @@ class CountsOfFiles:
         return f"SELECT {shown} FROM {read}, union_by_name=true) WHERE {' AND '.join(inside)}"  # noqa: S608
 
     def _names(self, file: PartFile) -> set[str]:
-        if file not in self._there:
-            self._there[file] = columns_of(file)
-        return self._there[file]
+        if file not in self._names_of_file:
+            self._names_of_file[file] = column_names(file)
+        return self._names_of_file[file]
 
 
-def _once_of(counts: MergeableCounts) -> str:
-    """Write the statement that merges rows of `several`."""
+def _merge_sql(counts: MergeableCounts) -> str:
+    """Write the SQL that merges the rows of the table `several`."""
     by, measures = ([quoted(name) for name in names] for names in (counts.by, counts.measures))
     taken = [
-        f"{_TAKEN[how]}({name}) AS {name}"
+        f"{_SQL_AGGREGATES[how]}({name}) AS {name}"
         for name, how in zip(measures, counts.measures.values(), strict=True)
     ]
     return f"SELECT {', '.join([*by, *taken])} FROM several GROUP BY ALL"  # noqa: S608 - our own names

@@ -1,4 +1,4 @@
-"""How sums over groups of counts change where new pairs are in a few of the groups."""
+"""Update sums over groups of counts when new pairs belong to a few of the groups."""
 
 from dataclasses import dataclass, field
 
@@ -13,39 +13,39 @@ from comparison.engines.mergeable import GroupSums
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Hold the counts of files that were counted before, and those of new ones.
+    """The counts of the files known before, and the counts of new files.
 
-    Both may be None, but not at once: then there were none, or there are none.
+    `before` is None at the first count; `new` is None if no file is new.
     """
 
     before: KeptTable | None
     new: pa.Table | None
-    _of: dict[tuple[str, ...], tuple[pa.Table, pa.Table]] = field(default_factory=dict)
+    _by_group: dict[tuple[str, ...], tuple[pa.Table, pa.Table]] = field(default_factory=dict)
 
     @property
     def after(self) -> pa.Table:
-        """Return all counts, of which a combination may have several rows."""
+        """Return all counts; a combination may have several rows."""
         parts = [self.before.table] if self.before else []
         return pa.concat_tables([*parts, *([] if self.new is None else [self.new])])
 
-    def of(self, groups: GroupSums, connection: Backend) -> tuple[pa.Table, pa.Table]:
-        """Return the counts, before and after, of the groups that new ones belong to."""
+    def of_groups(self, groups: GroupSums, connection: Backend) -> tuple[pa.Table, pa.Table]:
+        """Return the counts, before and after, of the groups that occur in the new counts."""
         assert self.before is not None  # noqa: S101 - for the type checker
         key = tuple(groups.group)
-        if key not in self._of:
+        if key not in self._by_group:
             new = self.before.table.slice(0, 0) if self.new is None else self.new
-            alike = " AND ".join(
+            same_group = " AND ".join(
                 f"earlier.{name} IS NOT DISTINCT FROM new.{name}" for name in map(quoted, key)
             )
-            text = f"SELECT earlier.* FROM earlier SEMI JOIN new ON {alike}"  # noqa: S608 - our own names
+            text = f"SELECT earlier.* FROM earlier SEMI JOIN new ON {same_group}"  # noqa: S608 - our own names
             with registered(connection, earlier=self.before.table, new=new):
                 touched = connection.con.execute(text).to_arrow_table().cast(new.schema)
-            self._of[key] = touched, pa.concat_tables([touched, new])
-        return self._of[key]
+            self._by_group[key] = touched, pa.concat_tables([touched, new])
+        return self._by_group[key]
 
 
-def exchanged(sums: pa.Table, less: pa.Table, more: pa.Table, groups: GroupSums) -> pa.Table:
-    """Take sums of some groups away and add others; what is left of nothing goes."""
+def replace_groups(sums: pa.Table, less: pa.Table, more: pa.Table, groups: GroupSums) -> pa.Table:
+    """Subtract the sums `less` of some groups and add `more`; drop rows whose sums become zero."""
     names = list(groups.measures)
     for name in names:
         place = less.schema.get_field_index(name)

@@ -1,4 +1,4 @@
-"""Kept tables that a process holds in memory, since it will look again."""
+"""Kept tables that a process holds in memory between its looks."""
 
 import os
 from collections.abc import Collection, Iterable
@@ -8,71 +8,71 @@ from typing import Final
 
 import pyarrow as pa
 
-from comparison.engines.kept.part_files import PartFile, described
+from comparison.engines.kept.part_files import PartFile, schema_text
 from comparison.engines.kept.tables import KeptTable, KeptTables, Merge
 
-PATIENCE: Final = 24
-"""Files that are counted before the table is written again: a new process counts no more anew."""
+WRITE_AFTER_FILES: Final = 24
+"""New files after which a table is written again: a new process recounts no more than these."""
 
-_REPEATED: Final = 1.5
-"""Rows that are to be added up, by what is left of them: more take memory, and time to be read."""
+_MERGE_FROM: Final = 1.5
+"""Unmerged rows per merged row from which a table is merged: more take memory and reading time."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """Hold a table, and what is on the disk: which file, counted from what."""
+class _Remembered:
+    """A table in memory, and the identity and origins of its file on disk."""
 
     table: KeptTable
     file: tuple[int, ...] | None
     written: frozenset[bytes]
     merged: int = 0
-    """Rows that it had when it was merged."""
+    """Rows of the table when it was last merged."""
 
 
 @dataclass(slots=True)
 class KeptMemory:
-    """Hold the tables that were asked for since the last turn but one."""
+    """The tables that were used in the current look or the one before."""
 
-    _held: dict[Path, _Held] = field(default_factory=dict)
-    _before: dict[Path, _Held] = field(default_factory=dict)
+    _held: dict[Path, _Remembered] = field(default_factory=dict)
+    _before: dict[Path, _Remembered] = field(default_factory=dict)
     _columns: dict[bytes, str] = field(default_factory=dict)
 
-    def turn(self) -> None:
-        """Begin another look: what the last one did not ask for goes."""
+    def begin_look(self) -> None:
+        """Begin a new look: drop the tables that the last look did not use."""
         self._before, self._held = self._held, {}
 
-    def are_alike(self, files: Iterable[PartFile]) -> bool:
-        """Say whether files have the same columns; each is opened once."""
+    def have_same_columns(self, files: Iterable[PartFile]) -> bool:
+        """Return whether files have the same columns; each file is opened once."""
         self._columns = {
-            file.origin: self._columns.get(file.origin) or described(file) for file in files
+            file.origin: self._columns.get(file.origin) or schema_text(file) for file in files
         }
         return len(set(self._columns.values())) == 1
 
-    def get(self, path: Path) -> _Held | None:
-        """Return the table of a path, None if none is held."""
+    def get(self, path: Path) -> _Remembered | None:
+        """Return the table of a path; None if it is not in memory."""
         return self._held.get(path) or self._before.get(path)
 
-    def put(self, path: Path, held: _Held) -> None:
-        """Hold it until the turn after the next one."""
+    def put(self, path: Path, held: _Remembered) -> None:
+        """Keep a table for this look and the next."""
         self._held[path] = held
 
 
 @dataclass(frozen=True, slots=True)
 class RememberedTables(KeptTables):
-    """Keep tables in a folder too, but read none twice, and write one once in a while."""
+    """Kept tables that are also in memory: none is read twice, and few changes are not written."""
 
     memory: KeptMemory
 
     def read(self, name: str, part: str, origins: Collection[bytes]) -> KeptTable | None:
-        """Return the table in memory, or that on the disk if another process has kept more."""
+        """Return the table in memory, or the one on disk if another process wrote a newer one."""
         path = self._path(name, part)
-        held, file = self.memory.get(path), _file(path)
+        held, file = self.memory.get(path), _file_identity(path)
         if held is None or held.file != file:
             found = KeptTables.read(self, name, part, origins)
             if found is None:
                 held = held and replace(held, file=file, written=frozenset())
             elif held is None or not held.table.origins.issuperset(found.origins):
-                held = _Held(found, file, found.origins, len(found.table))
+                held = _Remembered(found, file, found.origins, len(found.table))
             else:
                 held = replace(held, file=file, written=found.origins)
         if held is None or not held.table.origins.issubset(origins):
@@ -88,13 +88,13 @@ class RememberedTables(KeptTables):
         table: pa.Table,
         merge: Merge | None = None,
     ) -> None:
-        """Hold a table; write it if that on the disk lacks many files, or has others."""
+        """Put a table in memory; write it if the one on disk lacks many files or has others."""
         path, known = self._path(name, part), frozenset(origins)
         held = self.memory.get(path)
-        written = held.written if held and held.file == _file(path) else frozenset()
-        is_due = not written or not written <= known or len(known - written) >= PATIENCE
+        written = held.written if held and held.file == _file_identity(path) else frozenset()
+        is_due = not written or not written <= known or len(known - written) >= WRITE_AFTER_FILES
         merged = held.merged if held else 0
-        if merge and (is_due or len(table) > _REPEATED * merged):
+        if merge and (is_due or len(table) > _MERGE_FROM * merged):
             table, merge = merge(table), None
         if merge is None:
             merged = len(table)
@@ -102,11 +102,11 @@ class RememberedTables(KeptTables):
             KeptTables.write(self, name, part, origins, table)
             written = known
         found = KeptTable(table, known, is_merged=merged == len(table))
-        self.memory.put(path, _Held(found, _file(path), written, merged))
+        self.memory.put(path, _Remembered(found, _file_identity(path), written, merged))
 
 
-def _file(path: Path) -> tuple[int, ...] | None:
-    """Return what tells a file from the one that is put in its place."""
+def _file_identity(path: Path) -> tuple[int, ...] | None:
+    """Return the identity of a file, which changes when the file is replaced."""
     try:
         found = os.stat(path)
     except OSError:

@@ -1,7 +1,7 @@
-"""A few counts, added to many.
+"""Merge few new counts into many existing ones.
 
-By arrays: an engine takes longer to plan the statement than this does, and copies all rows. Only
-the rows that have values of the new ones in all columns are looked at any closer.
+This uses arrays: an engine needs longer to plan the statement than this takes, and copies all rows.
+Only existing rows whose value in every column occurs in the new rows are compared.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,43 +17,43 @@ from comparison.engines.arrays import distinct
 _Rows = npt.NDArray[np.int64]
 
 _SAMPLE: Final = 500
-"""Rows of which is seen which column tells most."""
+"""Rows of the sample that shows which column excludes most rows."""
 
-_MERGED: Final[Mapping[str, Callable[[pa.ChunkedArray, pa.ChunkedArray], pa.ChunkedArray]]] = {
+_MERGE: Final[Mapping[str, Callable[[pa.ChunkedArray, pa.ChunkedArray], pa.ChunkedArray]]] = {
     "sum": lambda before, new: pc.coalesce(pc.add(before, new), before, new),
     "least": pc.min_element_wise,
     "largest": pc.max_element_wise,
 }
-"""How a measure of two parts is taken together; what a part lacks is missing there."""
+"""How a measure of two parts is merged; it is missing in a part without values."""
 
 
-def added(
+def add_counts(
     before: pa.Table, new: pa.Table, by: Sequence[str], measures: Mapping[str, str]
 ) -> pa.Table:
-    """Add counts by the columns `by` to others, where each combination has one row at most."""
+    """Merge counts by the columns `by`; in each table a combination has at most one row."""
     new = new.select(before.schema.names).cast(before.schema)
-    places = _places(before, new, by)
+    places = _matching_rows(before, new, by)
     known = np.flatnonzero(places >= 0)
     known = known[np.argsort(places[known])]
-    is_met = np.zeros(len(before), np.bool_)
-    is_met[places[known]] = True
-    rows, mask = pa.array(known), pa.array(is_met)
+    is_matched = np.zeros(len(before), np.bool_)
+    is_matched[places[known]] = True
+    rows, mask = pa.array(known), pa.array(is_matched)
     further = new.filter(pa.array(places < 0))
     columns = {}
     for name in before.schema.names:
         column = before[name].combine_chunks()
         if name in measures and len(known):
-            found = _MERGED[measures[name]](column.filter(mask), new[name].take(rows))
+            found = _MERGE[measures[name]](column.filter(mask), new[name].take(rows))
             column = pc.replace_with_mask(column, mask, _one_chunk(found))
         columns[name] = pa.chunked_array([column, *further[name].chunks], column.type)
     return pa.table(columns, before.schema)
 
 
-def _places(before: pa.Table, new: pa.Table, by: Sequence[str]) -> _Rows:
-    """Return the row that has the combination of each new one, -1 where there is none."""
+def _matching_rows(before: pa.Table, new: pa.Table, by: Sequence[str]) -> _Rows:
+    """Return for each new row the existing row with the same combination, or -1."""
     if not by:
         return np.zeros(len(new), np.int64) if len(before) else np.full(len(new), -1)
-    rows = _alike(before, new, by)
+    rows = _candidates(before, new, by)
     old = before.select(list(by)).take(pa.array(rows))
     both = pa.concat_tables([old, new.select(list(by))])
     numbers, _values = distinct([_codes(both[name]) for name in by])
@@ -62,30 +62,34 @@ def _places(before: pa.Table, new: pa.Table, by: Sequence[str]) -> _Rows:
     return found[numbers[len(rows) :]]
 
 
-def _alike(before: pa.Table, new: pa.Table, by: Sequence[str]) -> _Rows:
-    """Return the rows whose value in each column is that of some new row."""
-    values = {name: _signless(new[name]).unique() for name in by}
+def _candidates(before: pa.Table, new: pa.Table, by: Sequence[str]) -> _Rows:
+    """Return the existing rows whose value in every column occurs in a new row."""
+    values = {name: _unsigned_zero(new[name]).unique() for name in by}
 
-    def among(rows: _Rows, name: str) -> _Rows:
+    def with_new_values(rows: _Rows, name: str) -> _Rows:
         some = before[name] if len(rows) == len(before) else before[name].take(pa.array(rows))
-        found: _Rows = rows[pc.is_in(_one_chunk(_signless(some)), values[name]).to_numpy(False)]
+        found: _Rows = rows[
+            pc.is_in(_one_chunk(_unsigned_zero(some)), values[name]).to_numpy(False)
+        ]
         return found
 
     rows = np.arange(len(before))
     sample = rows[:: len(rows) // _SAMPLE + 1]
-    for name in sorted(by, key=lambda each: len(among(sample, each))):  # what leaves few first
-        rows = among(rows, name)
+    for name in sorted(
+        by, key=lambda each: len(with_new_values(sample, each))
+    ):  # the column that leaves fewest rows first
+        rows = with_new_values(rows, name)
     return rows
 
 
 def _codes(column: pa.ChunkedArray) -> npt.NDArray[Any]:
-    encoded = _one_chunk(_signless(column)).dictionary_encode(null_encoding="encode")
+    encoded = _one_chunk(_unsigned_zero(column)).dictionary_encode(null_encoding="encode")
     found: npt.NDArray[Any] = encoded.indices.to_numpy()
     return found
 
 
-def _signless(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Give a column one zero only."""
+def _unsigned_zero(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Turn -0.0 into 0.0, so that both are equal."""
     return pc.add(column, 0.0) if pa.types.is_floating(column.type) else column
 
 

@@ -1,4 +1,4 @@
-"""The files of pairs of a compacted folder: which of them a window has, and what they are like."""
+"""The files of pairs of a compacted folder: which files a window needs, and their columns."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -12,29 +12,29 @@ from comparison.pairs.compacted import parquet_file, time_range
 
 _DAY: Final = 24 * HOUR
 _EARLIEST, _LATEST = -(2**63), 2**63 - 1
-"""Nanoseconds: no pair is outside."""
+"""Bounds in nanoseconds, outside of which no pair can be."""
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True, slots=True)
 class PartFile:
-    """Name a file of pairs of one day, which begins at `day`, nanoseconds since 1970."""
+    """A file with pairs of one day, which begins at `day`, nanoseconds since 1970."""
 
     path: Path
     day: int
     origin: bytes
-    """A digest of its name, its size and its time of change."""
+    """A digest of name, size and time of change, which identifies the file."""
     size: int
     """Bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowFiles:
-    """Hold the files with pairs of [since, until).
+    """The files with pairs of [since, until).
 
-    A bound is None where it leaves out no pair of any file, so that windows with the same pairs are
-    equal. Where it leaves out whole files alone, it is one of theirs: that of a clock which goes on
-    stays the same.
+    A bound is None if it excludes no pair of any file, so that windows with the same pairs are
+    equal. If it excludes only whole files, it is moved to the edge of the nearest excluded file, so
+    that it stays the same while the clock moves on.
     """
 
     files: tuple[PartFile, ...]
@@ -42,12 +42,12 @@ class WindowFiles:
     until: int | None
 
     def of(self, files: Iterable[PartFile]) -> "WindowFiles":
-        """Return some of them."""
+        """Return the same window with only these files."""
         return WindowFiles(tuple(files), self.since, self.until)
 
 
 class PartFiles:
-    """List the files of pairs of a folder once; a look sees these and no later ones."""
+    """The files of pairs of a folder, listed once: a look does not see later files."""
 
     def __init__(self, folder: Path, paths: Iterable[Path]) -> None:
         self._files = tuple(_part_file(folder, path) for path in paths)
@@ -85,10 +85,11 @@ class PartFiles:
         )
 
     def _first(self, file: PartFile, bound: int) -> int:
-        """Return the time of the first pair, or any on the same side of a bound."""
+        """Return the time of the first pair, or a time on the same side of the bound."""
         return self._read(file)[0] if file.day <= bound < file.day + _DAY else file.day
 
     def _last(self, file: PartFile, bound: int) -> int:
+        """Return the time of the last pair, or a time on the same side of the bound."""
         end = file.day + _DAY - 1
         return self._read(file)[1] if file.day <= bound <= end else end
 
@@ -99,20 +100,20 @@ class PartFiles:
         return self._ends[file.origin]
 
 
-def columns_of(file: PartFile) -> set[str]:
-    """Return the names of its columns, and those that its path says."""
+def column_names(file: PartFile) -> set[str]:
+    """Return the names of a file's columns, including `flag`, which is in its path."""
     with parquet_file(file.path) as held:
         return {*held.schema_arrow.names, "flag"}
 
 
-def described(file: PartFile) -> str:
-    """Return names and types of its columns, in order."""
+def schema_text(file: PartFile) -> str:
+    """Return the names and types of a file's columns, in order, as one text."""
     with parquet_file(file.path) as held:
         return str(held.schema_arrow.remove_metadata())
 
 
 def _part_file(folder: Path, path: Path) -> PartFile:
     status = path.stat()
-    told = f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}"
+    identity = f"{path.relative_to(folder)} {status.st_size} {status.st_mtime_ns}"
     day = date.fromisoformat(path.parent.name.removeprefix("date=")).toordinal() - _EPOCH
-    return PartFile(path, day * _DAY, hashlib.sha256(told.encode()).digest(), status.st_size)
+    return PartFile(path, day * _DAY, hashlib.sha256(identity.encode()).digest(), status.st_size)

@@ -1,8 +1,8 @@
-"""Tables that are kept beside the pairs they were counted from, so that no look counts them again.
+"""Tables of counts that are kept beside the pairs, so that later looks do not count them again.
 
-A file begins with a digest of all that follows, and says by which software its table was counted
-and what from: where any of it is not as it should be, there is nothing. It is written beside its
-place and moved there, so that a reader finds the old one, the new one or none.
+A file begins with a digest of all that follows, then a digest of the software that counted, then
+the origins of the table. If any of these does not match, the file is ignored. It is written under
+another name and then renamed, so that a reader finds the old file, the new one or none.
 """
 
 import hashlib
@@ -24,24 +24,24 @@ import comparison
 import flags
 
 KEPT: Final = "kept"
-"""Where they are, in a compacted folder; it can be removed at any time."""
+"""The folder of kept tables in a compacted folder; it can be removed at any time."""
 
 UNUSED: Final = 30 * 86_400.0
-"""Seconds after which a file that nobody has asked for goes."""
+"""Seconds without a read after which a file is removed."""
 
-_KILLED: Final = 86_400.0
-"""Seconds after which nobody writes a file any more."""
+_UNFINISHED: Final = 86_400.0
+"""Seconds after which an unfinished file is taken for that of a killed writer."""
 
 MOST_PARTS: Final = 4
-"""Windows of time of which the same counts are kept."""
+"""Parts, such as windows of time, for which the same counts are kept at most."""
 
 _DIGEST: Final = hashlib.sha256
-_SIZE: Final = _DIGEST().digest_size
+_DIGEST_SIZE: Final = _DIGEST().digest_size
 
 
 @cache
 def software() -> bytes:
-    """Return a digest of what counts: these packages, the engine, and what lies between."""
+    """Return a digest of the software that counts: these packages, the engine, the libraries."""
     found = _DIGEST()
     for package in ("duckdb", "ibis-framework", "numpy", "pandas", "pyarrow"):
         found.update(version(package).encode())
@@ -53,12 +53,12 @@ def software() -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class KeptTable:
-    """Hold a table, and the origins of all that it was counted from."""
+    """A table, and the origins of the files that it was counted from."""
 
     table: pa.Table
     origins: frozenset[bytes]
     is_merged: bool = True
-    """Whether it has one row for each combination of values, and not several to be added up."""
+    """Whether each combination of values has only one row."""
 
 
 Merge = Callable[[pa.Table], pa.Table]
@@ -66,28 +66,33 @@ Merge = Callable[[pa.Table], pa.Table]
 
 @dataclass(frozen=True, slots=True)
 class KeptTables:
-    """Keep tables in a folder by name and part; a place that cannot be written keeps none.
+    """A folder of kept tables by name and part (a window, or a digest of parameters).
 
-    Of one name, there are MOST_PARTS at most: those that were asked for last.
+    A folder that cannot be written keeps none. For each name, only the MOST_PARTS parts that were
+    used last are kept.
     """
 
     folder: Path
 
     def read(self, name: str, part: str, origins: Collection[bytes]) -> KeptTable | None:
-        """Return a table that was counted from some of these origins.
+        """Return the table if it was counted from some of these origins and nothing else.
 
-        None unless it is there, whole, and was counted by this software from nothing else.
+        None if it is missing, damaged, or counted by other software or from other origins.
         """
         path = self._path(name, part)
         try:
             held = memoryview(path.read_bytes())
-            digest, told = held[:_SIZE], _told(name, part)
-            if digest != _DIGEST(held[_SIZE:]).digest() or held[_SIZE : 2 * _SIZE] != told:
+            digest, identity = held[:_DIGEST_SIZE], _identity(name, part)
+            if (
+                digest != _DIGEST(held[_DIGEST_SIZE:]).digest()
+                or held[_DIGEST_SIZE : 2 * _DIGEST_SIZE] != identity
+            ):
                 return None
-            number = int.from_bytes(held[2 * _SIZE : 2 * _SIZE + 8])
-            body = 2 * _SIZE + 8 + number * _SIZE
+            number = int.from_bytes(held[2 * _DIGEST_SIZE : 2 * _DIGEST_SIZE + 8])
+            body = 2 * _DIGEST_SIZE + 8 + number * _DIGEST_SIZE
             known = frozenset(
-                bytes(held[at : at + _SIZE]) for at in range(2 * _SIZE + 8, body, _SIZE)
+                bytes(held[at : at + _DIGEST_SIZE])
+                for at in range(2 * _DIGEST_SIZE + 8, body, _DIGEST_SIZE)
             )
             if not known.issubset(origins):
                 return None
@@ -108,7 +113,7 @@ class KeptTables:
     ) -> None:
         """Keep a table; it replaces the one of the same name and part.
 
-        One with rows to be added up is merged before.
+        With `merge`, the table has unmerged rows, and is merged first.
         """
         table = merge(table) if merge else table
         sink = pa.BufferOutputStream()
@@ -116,7 +121,7 @@ class KeptTables:
         with pa.ipc.new_file(sink, table.schema, options=options) as writer:
             writer.write_table(table)
         number = len(origins).to_bytes(8)
-        held = b"".join((_told(name, part), number, *origins, memoryview(sink.getvalue())))
+        held = b"".join((_identity(name, part), number, *origins, memoryview(sink.getvalue())))
         path = self._path(name, part)
         beside = path.with_name(f".{path.name}.{uuid4().hex}")
         try:
@@ -129,14 +134,14 @@ class KeptTables:
         except OSError:
             with suppress(OSError):
                 beside.unlink()
-        pa.default_memory_pool().release_unused()  # Arrow would hold what it was written with
+        pa.default_memory_pool().release_unused()  # Arrow would keep the buffers of the write
 
     def tidy(self) -> None:
         """Remove files that were not read for long, and unfinished files of killed writers."""
         now = time.time()
         for path in self._files():
             with suppress(OSError):
-                if path.stat().st_mtime < now - (_KILLED if path.name[0] == "." else UNUSED):
+                if path.stat().st_mtime < now - (_UNFINISHED if path.name[0] == "." else UNUSED):
                     path.unlink()
 
     def size(self) -> tuple[int, int]:
@@ -153,29 +158,29 @@ class KeptTables:
 
 
 @dataclass(frozen=True, slots=True)
-class WholeTables:
-    """Keep tables that were counted from all pairs of a place, which are those of `origins`."""
+class PlaceTables:
+    """Kept tables that were counted from all pairs of a place; `origins` identify these pairs."""
 
     tables: KeptTables
     origins: frozenset[bytes]
     bound: Callable[[datetime | None], int | None]
-    """Returns a bound of time in nanoseconds; None where no pair is later, 0 where all are."""
+    """Returns a bound of time in nanoseconds: None if no pair is later, 0 if all are."""
     only_labelled: bool = False
-    """Whether that does not pay for what can be added up."""
+    """Whether to keep only tables that depend on labels: other counts are in memory already."""
 
-    def read(self, name: str, told: str) -> pa.Table | None:
-        """Return the table of that name that `told` the same."""
-        found = self.tables.read(name, _part(told), self.origins)
+    def read(self, name: str, cache_key: str) -> pa.Table | None:
+        """Return the table of that name and cache key; None if it is of other origins."""
+        found = self.tables.read(name, _part(cache_key), self.origins)
         return found.table if found and found.origins == self.origins else None
 
-    def write(self, name: str, told: str, table: pa.Table) -> None:
-        """Keep a table."""
-        self.tables.write(name, _part(told), self.origins, table)
+    def write(self, name: str, cache_key: str, table: pa.Table) -> None:
+        """Keep a table under a name and a cache key."""
+        self.tables.write(name, _part(cache_key), self.origins, table)
 
 
-def _part(told: str) -> str:
-    return _DIGEST(told.encode()).hexdigest()[:32]
+def _part(cache_key: str) -> str:
+    return _DIGEST(cache_key.encode()).hexdigest()[:32]
 
 
-def _told(name: str, part: str) -> bytes:
+def _identity(name: str, part: str) -> bytes:
     return _DIGEST(software() + f"{name} {part}".encode()).digest()

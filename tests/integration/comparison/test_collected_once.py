@@ -9,7 +9,7 @@ import ibis
 import pandas as pd
 import pytest
 
-from comparison.engines.grouping import in_numbers
+from comparison.engines.grouping import booleans_as_integers
 from comparison.engines.tables import CollectorTraces
 from tests.support.clickhouse import clickhouse, needs_clickhouse
 from tests.support.collector_rows import fill
@@ -40,14 +40,14 @@ def statement(source: CollectorTraces, *window: datetime | None) -> str:
 
 
 def rows(source: CollectorTraces, *window: datetime | None) -> pd.DataFrame:
-    found = in_numbers(source.table(*window)).to_pyarrow().to_pandas()
+    found = booleans_as_integers(source.table(*window)).to_pyarrow().to_pandas()
     return found.sort_values("span_id", ignore_index=True)
 
 
 def test_what_is_held_is_what_was_recorded(source: CollectorTraces) -> None:
     windows = [(), (NOON, None), (None, NOON), (NOON - timedelta(seconds=1), NOON)]
     recorded = [rows(source, *window) for window in windows]
-    source.hold(None, None)
+    source.prefetch(None, None)
     for window, before in zip(windows, recorded, strict=True):
         assert 0 < len(before) <= 3_000
         assert "SpanAttributes" not in statement(source, *window)
@@ -55,7 +55,7 @@ def test_what_is_held_is_what_was_recorded(source: CollectorTraces) -> None:
 
 
 def test_a_window_that_is_not_held_is_read_as_it_was_recorded(source: CollectorTraces) -> None:
-    source.hold(NOON, None)
+    source.prefetch(NOON, None)
     assert "SpanAttributes" not in statement(source, NOON + timedelta(seconds=1), None)
     assert "SpanAttributes" in statement(source)
     assert "SpanAttributes" in statement(source, NOON - timedelta(seconds=1), None)
@@ -74,7 +74,7 @@ def test_what_is_held_goes_with_the_source(client: Any, source: CollectorTraces)
     gc.collect()
     before = held_tables(client)
     own = CollectorTraces(source.traces)
-    own.hold(None, None)
+    own.prefetch(None, None)
     assert held_tables(client) == before + 1
     del own
     gc.collect()

@@ -19,7 +19,7 @@ from comparison.cli.gate import gate
 from comparison.engines import connections
 from comparison.engines.engine_urls import shown_url
 from comparison.engines.places import table_at
-from comparison.engines.sources import COLLECTED
+from comparison.engines.sources import COLLECTOR_COLUMNS
 from comparison.judgement.pairs_judge import PairsJudge
 from comparison.pairs.columns import ATTRIBUTE_COLUMNS
 from comparison.pairs.compaction.runs import compact
@@ -298,7 +298,9 @@ def test_what_is_wrong_with_a_table_of_a_file_is_said(
         connection.execute(f"CREATE TABLE mixed (time TIMESTAMP, rollout VARCHAR, {columns})")
         connection.execute("ALTER TABLE mixed ALTER candidate_status TYPE INTEGER")
         connection.execute("CREATE TABLE narrow (flag VARCHAR, time TIMESTAMP)")
-        texts = ", ".join(f"{name} VARCHAR" for name in COLLECTED if name.endswith(("Name", "Id")))
+        texts = ", ".join(
+            f"{name} VARCHAR" for name in COLLECTOR_COLUMNS if name.endswith(("Name", "Id"))
+        )
         for name in ("spans", "traces"):
             connection.execute(
                 f"CREATE TABLE {name} (Timestamp TIMESTAMP, {texts}, "
@@ -338,7 +340,9 @@ def test_a_folder_that_was_not_compacted_is_refused_before_spark_starts(pairs: G
 
 def test_what_java_raised_is_told_in_place_of_the_call_of_its_client() -> None:
     error = RuntimeError("An error occurred while calling o7.load.\n: java.io.Problem: no disk\n")
-    assert connections.said("spark://local", error) == "RuntimeError: java.io.Problem: no disk"
+    assert (
+        connections.error_text("spark://local", error) == "RuntimeError: java.io.Problem: no disk"
+    )
 
 
 @needs_spark

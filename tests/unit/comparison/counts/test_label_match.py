@@ -23,7 +23,7 @@ from comparison.counts.labels.sides import LabelledSides
 from comparison.counts.prepared import PreparedPairs
 from comparison.counts.tables import Aggregates
 from comparison.engines import id_hashes
-from comparison.engines.embedded import connect, shown
+from comparison.engines.embedded import connect, register_table
 from comparison.engines.id_hashes import IdHashes
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.tables import TablePairs
@@ -48,7 +48,7 @@ def joined_by_the_engine() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (joined, requests):
             patch.setattr(module, "can_hash", lambda _table: False)
-        patch.setattr(ParquetPairs, "keeps", property(lambda _self: False))
+        patch.setattr(ParquetPairs, "keeps_counts", property(lambda _self: False))
         yield
 
 
@@ -224,7 +224,7 @@ def alike(column: str) -> dict[str, Any]:
     return hashes | {"hash": ibis.ifelse(of_both, ibis.literal(7, "uint64"), hashes["hash"])}
 
 
-REAL: Final = id_hashes.hashed
+REAL: Final = id_hashes.hash_columns
 
 
 @pytest.mark.parametrize("is_alike", [False, True])
@@ -233,11 +233,11 @@ def test_ids_that_share_a_hash_are_left_to_the_engine(
 ) -> None:
     if is_alike:
         for module in (matching, id_hashes):
-            monkeypatch.setattr(module, "hashed", alike)
+            monkeypatch.setattr(module, "hash_columns", alike)
     engine = connect()
-    there = shown(engine, "there", pa.table({"request_id": ["a", "b", "c"]}))
+    there = register_table(engine, "there", pa.table({"request_id": ["a", "b", "c"]}))
     rows = {"label_request_id": ["a", "b", "x"], "given.label": [False, False, False]}
-    labels = shown(engine, "known", pa.table(rows))
+    labels = register_table(engine, "known", pa.table(rows))
     known, given = (IdHashes.of(engine, table, table.columns[0]) for table in (there, labels))
     match = LabelMatch.of(there, known, labels, given)
     if is_alike:
@@ -256,13 +256,13 @@ def hashes_of(values: np.ndarray[Any, Any], batch: int) -> IdHashes:
 @pytest.mark.parametrize("in_memory", [10**6, 16])
 def test_hashes_that_others_have_not(in_memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether they are in memory or in a file, and wherever in the ranges."""
-    monkeypatch.setattr(id_hashes, "_IN_MEMORY", in_memory)
+    monkeypatch.setattr(id_hashes, "_MAX_IN_MEMORY_BYTES", in_memory)
     random = np.random.default_rng(1)
     every = random.integers(0, 2**64, 40, np.uint64)
     for number in range(30):
         one, other = (random.choice(every, random.integers(0, 30)) for _ in range(2))
         known = hashes_of(one, 1 + number)
-        here, there = known.apart(hashes_of(other, 7))
+        here, there = known.difference(hashes_of(other, 7))
         assert here.tolist() == np.setdiff1d(one, other).tolist()
         assert there.tolist() == np.setdiff1d(other, one).tolist()
         values, times = np.unique(one, return_counts=True)

@@ -14,7 +14,7 @@ import pytest
 import comparison.counts.outputs.counts
 import comparison.counts.outputs.grids
 from comparison.counts.tables import UnitPositives
-from comparison.engines.embedded import connect, held, named, shown
+from comparison.engines.embedded import connect, create_view, materialize, register_table
 from comparison.engines.parquet import ParquetPairs
 from comparison.engines.tables import TablePairs
 from comparison.labels import Labels, load_labels
@@ -34,13 +34,13 @@ class WritablePairs(TablePairs):
     def __init__(self, pairs: pd.DataFrame) -> None:
         self._connection = connect()
         columns = pairs.drop(columns=["user", "place"]).dropna(axis="columns", how="all")
-        super().__init__(shown(self._connection, "pairs", pa.Table.from_pandas(columns)))
+        super().__init__(register_table(self._connection, "pairs", pa.Table.from_pandas(columns)))
 
-    def named(self, table: ir.Table) -> ir.Table:
-        return named(self._connection, table)
+    def as_view(self, table: ir.Table) -> ir.Table:
+        return create_view(self._connection, table)
 
-    def kept(self, table: ir.Table) -> ir.Table:
-        return held(self._connection, table)
+    def cached(self, table: ir.Table) -> ir.Table:
+        return materialize(self._connection, table)
 
 
 def pairs(users: int | None) -> pd.DataFrame:

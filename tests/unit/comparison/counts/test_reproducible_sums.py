@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ibis import _
 
 from comparison.counts.reproducible_sums import share_mean, share_sum, summed, summed_by
-from comparison.engines.embedded import connect, shown_anew
+from comparison.engines.embedded import connect, register_unnamed
 
 CONNECTION: Final = connect()
 NUMBERS: Final = st.one_of(
@@ -30,7 +30,7 @@ def rows_of(values: Sequence[float | None], groups: Sequence[str] | None = None)
     columns = {"value": pa.array(values, pa.float64())}
     if groups is not None:
         columns["side"] = pa.array(groups, pa.string())
-    return shown_anew(CONNECTION, pa.table(columns))
+    return register_unnamed(CONNECTION, pa.table(columns))
 
 
 def sum_of(values: Sequence[float | None]) -> float:

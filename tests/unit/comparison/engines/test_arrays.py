@@ -19,7 +19,7 @@ from comparison.counts.outputs.rows import OUTPUT, ByOutput, OutputRows
 from comparison.counts.outputs.score_grid import EXACT, ScoreGrid
 from comparison.engines import one_pass
 from comparison.engines.arrays import group
-from comparison.engines.embedded import connect, shown_anew
+from comparison.engines.embedded import connect, register_unnamed
 from comparison.engines.grouping import HOUR
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.one_pass import counted_once
@@ -39,7 +39,7 @@ def compared(counts: MergeableCounts, table: ir.Table) -> ir.Table:
     """Count both ways, and hold them against each other."""
     assert counts.arrays is not None
     found = counted_once(counts, table)
-    tables = [counts.fetched(each).to_pandas() for each in (counts.of(table), found)]
+    tables = [counts.fetched(each).to_pandas() for each in (counts.statement(table), found)]
     columns = [*counts.by, *counts.measures]
     every, in_arrays = (
         each[columns].sort_values(list(counts.by), ignore_index=True) for each in tables
@@ -66,7 +66,7 @@ def test_scores_of_both_sides_are_counted_alike(
     }
     if outputs == 1:
         del held[OUTPUT]
-    table = shown_anew(CONNECTION, pa.table(held))
+    table = register_unnamed(CONNECTION, pa.table(held))
     laid = ScoreGrid(digits, min(digits, 5), tuple(thresholds))
     grid = OutputGrid("o", laid, {}, 0, {}, is_quiet=False)
     counts = OutputCounts(
@@ -107,7 +107,7 @@ def test_durations_are_counted_alike_at_the_ends_of_blocks_too(
         "candidate_status": pa.array([p[5] for p in pairs], pa.string()),
         "candidate_duration": pa.array([p[6] for p in pairs], pa.float64()),
     }
-    compared(_durations(warm_up, length), shown_anew(CONNECTION, pa.table(columns)))
+    compared(_durations(warm_up, length), register_unnamed(CONNECTION, pa.table(columns)))
 
 
 @pytest.mark.parametrize("parts", [2, 100])
@@ -125,7 +125,7 @@ def test_many_batches_add_up_to_one(parts: int, monkeypatch: pytest.MonkeyPatch)
     )
     monkeypatch.setattr(one_pass, "BATCH", 3_000)
     monkeypatch.setattr(one_pass, "_PARTS", parts)
-    compared(_durations(5, HOUR // 6), shown_anew(CONNECTION, table))
+    compared(_durations(5, HOUR // 6), register_unnamed(CONNECTION, table))
 
 
 @pytest.mark.parametrize("parts", [2, 100])
@@ -143,7 +143,7 @@ def test_missing_truths_of_many_batches_add_up_as_well(
         **{f"{side}_score": random.random(size) for side in ("primary", "candidate")},
         **{name: truth() for name in ("primary_alarm", "given")},
     }
-    table = shown_anew(CONNECTION, pa.table(held))
+    table = register_unnamed(CONNECTION, pa.table(held))
     rows = OutputRows(ByOutput((0,)), table, (), lambda counts: compared(counts, table))
     monkeypatch.setattr(one_pass, "BATCH", 3_000)
     monkeypatch.setattr(one_pass, "_PARTS", parts)

@@ -20,7 +20,7 @@ from comparison.counts.step import _HOURLY
 from comparison.counts.units.alarms import _DRAWN_UNITS
 from comparison.counts.units.failures import _BY_FIGURES, UNITS
 from comparison.engines.kept import tables
-from comparison.engines.kept.memory import PATIENCE, KeptMemory
+from comparison.engines.kept.memory import WRITE_AFTER_FILES, KeptMemory
 from comparison.engines.kept.tables import KEPT, MOST_PARTS, KeptTables
 from comparison.engines.mergeable import MergeableCounts
 from comparison.engines.parquet import ParquetPairs
@@ -101,7 +101,7 @@ class Folder:
             since, until = WINDOWS[number]
             for counts in asked:
                 found = counts.fetched(source.counted(counts, since, until)).to_pandas()
-                every = counts.fetched(counts.of(source.table(since, until))).to_pandas()
+                every = counts.fetched(counts.statement(source.table(since, until))).to_pandas()
                 columns, by = list(every.columns), list((counts.groups or counts).by)
                 assert_frame_equal(
                     found[columns].sort_values(by, ignore_index=True),
@@ -214,7 +214,7 @@ def test_who_looks_again_reads_nothing_and_writes_once_in_a_while(
         assert looked() == DIFFERENT
     assert looked() == 0
     assert [path.read_bytes() for path in folder.kept] == written
-    folder.add(BEGIN, 24 * PATIENCE, size=2_000)
+    folder.add(BEGIN, 24 * WRITE_AFTER_FILES, size=2_000)
     looked()
     assert all(path.read_bytes() not in written for path in folder.kept)
 

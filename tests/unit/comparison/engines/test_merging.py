@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from comparison.engines.kept.merging import added
+from comparison.engines.kept.merging import add_counts
 
 MEASURES: Final = {"n": "sum", "low": "least", "high": "largest"}
 BY: Final = ("side", "score", "label", "block")
@@ -57,16 +57,16 @@ def test_counts_are_added_as_an_engine_adds_them(seed: int, size: int) -> None:
         "SELECT side, score, label, block, sum(n)::BIGINT AS n, min(low) AS low, max(high) AS high "
         "FROM (FROM before UNION ALL FROM new) GROUP BY ALL"
     )
-    found = added(before, new, BY, MEASURES)
+    found = add_counts(before, new, BY, MEASURES)
     assert rows_of(found) == rows_of(expected.to_arrow_table())
     assert found.schema == before.schema
-    assert rows_of(added(before, new.slice(0, 0), BY, MEASURES)) == rows_of(before)
+    assert rows_of(add_counts(before, new.slice(0, 0), BY, MEASURES)) == rows_of(before)
 
 
 def test_both_zeros_are_one_score() -> None:
     one = {"side": ["a"], "label": pa.array([1], pa.int8()), "block": [0], "n": [1]}
     before, new = (pa.table({**one, "score": [zero]}) for zero in (0.0, -0.0))
-    assert added(before, new, BY, {"n": "sum"})["n"].to_pylist() == [2]
+    assert add_counts(before, new, BY, {"n": "sum"})["n"].to_pylist() == [2]
 
 
 def test_sums_of_all_are_one_row() -> None:
@@ -74,5 +74,5 @@ def test_sums_of_all_are_one_row() -> None:
         {"n": [3], "low": [0.5], "high": [None]},
         pa.schema([("n", pa.int64()), ("low", pa.float64()), ("high", pa.float64())]),
     )
-    found = added(table, table, (), MEASURES).to_pylist()
+    found = add_counts(table, table, (), MEASURES).to_pylist()
     assert found == [{"n": 6, "low": 0.5, "high": None}]

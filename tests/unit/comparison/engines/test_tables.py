@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from comparison.engines.embedded import connect, shown
+from comparison.engines.embedded import connect, register_table
 from comparison.engines.sources import FramePairs
 from comparison.engines.tables import CollectorTraces, TablePairs
 from comparison.pairs.reader import read_all
@@ -27,7 +27,7 @@ NANOSECONDS = 1_763_880_000_123_456_789
 
 
 def in_duckdb(held: pa.Table) -> ir.Table:
-    return shown(connect(), "pairs", held)
+    return register_table(connect(), "pairs", held)
 
 
 @pytest.mark.parametrize(

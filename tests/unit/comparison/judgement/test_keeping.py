@@ -69,7 +69,7 @@ def test_a_look_at_new_pairs_counts_no_others_where_some_have_an_impossible_time
         found = folder.look(now + timedelta(minutes=minutes), source)
         counted.append(source._counts.counted)
         with monkeypatch.context() as patch:
-            patch.setattr(ParquetPairs, "keeps", property(lambda _self: False))
+            patch.setattr(ParquetPairs, "keeps_counts", property(lambda _self: False))
             assert found == folder.look(now + timedelta(minutes=minutes))
         assert found.window.set_aside >= 30  # and those of the first run that come after them
     files = len(list((folder.path / "pairs").rglob("*.parquet")))
@@ -122,7 +122,7 @@ def test_looks_with_labels_that_come_late_find_what_one_pass_finds(
         labels, delay = labels_of(labelled, share), timedelta(hours=hours)
         found = [folder.look(now, labels=labels, label_delay=delay) for _ in range(2)]
         with monkeypatch.context() as patch:
-            patch.setattr(ParquetPairs, "keeps", property(lambda _self: False))
+            patch.setattr(ParquetPairs, "keeps_counts", property(lambda _self: False))
             expected = folder.look(now, labels=labels, label_delay=delay)
         assert found == [expected, expected]
         assert expected.labels_by_side is not None
@@ -142,7 +142,7 @@ def test_looks_find_what_one_pass_finds(tmp_path: Path, monkeypatch: pytest.Monk
         now = BEGIN + timedelta(hours=76)
         first, second, third = (folder.look(now) for _ in range(3))
         with monkeypatch.context() as patch:
-            patch.setattr(ParquetPairs, "keeps", property(lambda _self: False))
+            patch.setattr(ParquetPairs, "keeps_counts", property(lambda _self: False))
             expected = folder.look(now)
         assert first == expected
         assert second == expected

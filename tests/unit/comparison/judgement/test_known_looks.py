@@ -109,7 +109,7 @@ def test_a_judge_that_stays_finds_after_each_run_what_one_pass_finds(
         now = BEGIN + hour * HOUR
         found = said(judge, now, wanted)
         with monkeypatch.context() as patch:
-            patch.setattr(ParquetPairs, "keeps", property(lambda _self: False))
+            patch.setattr(ParquetPairs, "keeps_counts", property(lambda _self: False))
             assert said(PairsJudge(folder.path), now, wanted) == found
         late, hours, size = (
             int(random.choice(each)) for each in ((1, 5, 30), (1, 2), (3, 60, 300))

@@ -1,7 +1,7 @@
-"""The reduction of the pairs of a window to counts, by the engine that holds them.
+"""Reduce the pairs of a window to counts, in the engine that has the pairs.
 
-Written once, in expressions of ibis that use nothing but filter, group-by, count, sum, min and max:
-these mean the same to DuckDB, ClickHouse, Spark, Trino and Polars.
+It is written once, in ibis expressions that use only filter, group-by, count, sum, min and max:
+these mean the same in DuckDB, ClickHouse, Spark, Trino and Polars.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,22 +36,23 @@ def count(
     warm_up: int = 0,
     settings: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Aggregates:
-    """Count pairs that are prepared.
+    """Count prepared pairs.
 
-    Where the step began after the window, only `pairs`, by its column `part`, `traffic` and
-    `blocks` are of the step. The first `warm_up` pairs of a worker count for no duration.
-    `settings` are what the playbook fixes for an output that is not a score, by output and name.
+    If the step began after the begin of the window, only `traffic`, `blocks` and the rows of
+    `pairs` with the `part` "step" are of the step. The first `warm_up` pairs of a worker count for
+    no duration. `settings` has, by output and name, what the playbook fixes for an output that is
+    not a score.
     """
     arguments = (feature_edges or {}, warm_up, settings)
     window = prepared.window
-    whole = window.source.place_tables
-    if whole is not None and whole.only_labelled and prepared.labels is None:
+    kept = window.source.place_tables
+    if kept is not None and kept.only_labelled and prepared.labels is None:
         return _count(prepared, *arguments)
     found = kept_or_counted(
         window.source,
         "aggregates",
         window.flag,
-        (prepared.told, arguments),  # all that the counts depend on
+        (prepared.cache_key, arguments),
         partial(_count, prepared, *arguments),
     )
     return replace(found, until=window.until)
@@ -67,7 +68,7 @@ def _count(
     numbers = tuple(grid.output for grid in prepared.grids if not grid.decides)
     names = tuple(grid.output for grid in prepared.grids)
     pairs, traffic = pair_counts(prepared.window)
-    window = prepared.window.of(pairs)
+    window = prepared.window.with_pair_counts(pairs)
     source, flag = window.source, window.flag or ""
     units = units_of(window) if "unit" in step.columns else None
     volume = UnitVolume.of(units, prepared.recorded["span"])
@@ -89,7 +90,7 @@ def _count(
         noise=noise_counts(step, names, pairs),
         features=feature_counts(window, edges),
         feature_edges=edges,
-        duplicates=window.every.repeated(window.flag),
+        duplicates=window.pairs.repeated(window.flag),
         unknown_labels=unknown_labels(source, labels, outputs, repeated) if labels else None,
         repeated_labels=repeated,
         label_columns=labels.labels.columns if labels else (),

@@ -1,4 +1,4 @@
-"""How a number is counted, as an engine's expression; every engine computes the same."""
+"""Round and bin numbers in engine expressions that give the same result in every engine."""
 
 from collections.abc import Sequence
 from sys import float_info
@@ -14,11 +14,12 @@ from flags.gate.evidence import DURATION_EDGES
 
 _LONGEST: Final = 2.0**7
 _DURATION_RESOLUTION: Final = 2.0**14
-"""Seconds; keys of durations up to it. Powers of two, to multiply exactly."""
+"""The longest duration in seconds, and the number of keys up to it; powers of two, to multiply
+exactly."""
 
 
 KEYS: Final = 2**15
-"""More than any key of a duration."""
+"""A number above every key of a duration."""
 
 
 def grid_score(score: ir.NumericValue, digits: int, thresholds: Sequence[float]) -> ir.NumericValue:
@@ -38,7 +39,7 @@ def grid_score(score: ir.NumericValue, digits: int, thresholds: Sequence[float])
 
 
 def rounded(score: ir.NumericValue, digits: int) -> ir.NumericValue:
-    """Say `comparison.counts.outputs.score_grid.rounded` to an engine."""
+    """Do in an engine what `comparison.counts.outputs.score_grid.rounded` does in numpy."""
     if digits >= EXACT:
         return ibis.ifelse(score == 0, real(0.0), score)  # engines may tell -0.0 from 0.0
     mirror = real(0.0)
@@ -50,18 +51,18 @@ def rounded(score: ir.NumericValue, digits: int) -> ir.NumericValue:
     product = shrunk * real(splitter(digits))
     most = real(float_info.max * SHRINK)
     split = product - (product - shrunk)
-    found = within(split, -most, most) / scale  # by a power of two: exact
+    found = clamp(split, -most, most) / scale  # by a power of two: exact
     found = ibis.ifelse(mirror > 0, mirror - found, found)
     return ibis.ifelse(found == 0, real(0.0), found)
 
 
 def real(value: float) -> ir.NumericScalar:
-    """Return a constant as a text, since DuckDB takes a literal number for an inexact decimal."""
+    """Return a constant, cast from a text: DuckDB reads a literal number as an inexact decimal."""
     return ibis.literal(repr(value)).cast("float64")
 
 
 def in_units(value: ir.NumericValue, unit: float) -> ir.NumericValue:
-    """Return a value in units; multiplied by the inverse, as Polars computes a division."""
+    """Divide a value by a unit; by multiplication with the inverse, as Polars does it."""
     return value * real(min(1 / unit, float_info.max))
 
 
@@ -86,28 +87,28 @@ def eighth_root(value: ir.NumericValue) -> ir.NumericValue:
     return value.sqrt().sqrt().sqrt()
 
 
-def within(
+def clamp(
     value: ir.NumericValue, low: float | ir.NumericValue, high: float | ir.NumericValue
 ) -> ir.NumericValue:
-    """Return `value`, or the bound that it exceeds; of a missing one, engines make a bound."""
+    """Clamp a value to [low, high]; for a missing value, engines return a bound."""
     return ibis.greatest(ibis.least(value, high), low)
 
 
-def cut(value: ir.NumericValue, bound: float) -> ir.NumericValue:
-    """Return a value cut at a bound on both sides of zero; a missing one stays so."""
+def winsorise(value: ir.NumericValue, bound: float) -> ir.NumericValue:
+    """Clamp a value to [-bound, bound] (winsorise it); a missing value stays missing."""
     return ibis.ifelse(
-        value.isnull(), ibis.null("float64"), within(value, real(-bound), real(bound))
+        value.isnull(), ibis.null("float64"), clamp(value, real(-bound), real(bound))
     )
 
 
 def duration_key(seconds: ir.NumericValue) -> ir.IntegerValue:
-    """Return the key of a duration, as `duration_bins` takes it."""
-    scaled = within(seconds / _LONGEST, 0.0, 1.0)
+    """Return the key of a duration, for `duration_bins`."""
+    scaled = clamp(seconds / _LONGEST, 0.0, 1.0)
     return (eighth_root(scaled) * _DURATION_RESOLUTION).floor().cast("int32")
 
 
 def duration_keys(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Return the keys of finite durations, as `duration_key` does."""
+    """Do in numpy what `duration_key` does in an engine, for finite durations."""
     scaled = np.clip(seconds / _LONGEST, 0.0, 1.0)
     return (np.sqrt(np.sqrt(np.sqrt(scaled))) * _DURATION_RESOLUTION).astype(np.int64)
 
@@ -115,8 +116,9 @@ def duration_keys(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 def duration_bins(keys: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Return the bin of `flags.gate.evidence.Durations` of each key.
 
-    Keys are 0.05 to 0.4 % of a duration apart. One that an edge of `DURATION_EDGES` divides
-    belongs to the bin below: looking up each duration among the edges would take ten times longer.
+    Adjacent keys are 0.05 to 0.4 % of a duration apart. A key that contains an edge of
+    `DURATION_EDGES` belongs to the bin below it: to look up each duration among the edges would
+    take ten times longer.
     """
     begins = (np.asarray(keys, dtype=np.float64) / _DURATION_RESOLUTION) ** 8 * _LONGEST
     return np.searchsorted(np.asarray(DURATION_EDGES), begins, side="right").astype(np.int64)

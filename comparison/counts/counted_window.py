@@ -1,4 +1,4 @@
-"""The pairs of a flag in a window, as they are counted: by what the place keeps, if it can."""
+"""Count the pairs of a flag in a window, with kept counts if the place has some."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,25 +17,25 @@ from comparison.engines.tables import in_window, nanoseconds
 
 
 @dataclass(frozen=True, slots=True)
-class StepPairs:
-    """Say which pairs of a window are those of the step: from `since` on, made at `rollout`."""
+class StepFilter:
+    """A filter for the pairs of the step: accepted from `since` on, and made at `rollout`."""
 
     rollout: float | None
     since: datetime | None
 
-    def has(self) -> Any:
-        """Say whether a pair is one of the step."""
+    def condition(self) -> Any:
+        """Return the condition that a pair is of the step."""
         here = self._is_at_rollout()
         return here if self.since is None else here & ~self._is_before()
 
     @property
-    def are_some(self) -> bool:
-        """Say whether not all pairs of the window are those of the step."""
+    def is_partial(self) -> bool:
+        """Return whether some pairs of the window may not be of the step."""
         return self.rollout is not None or self.since is not None
 
-    def of(self, window: ir.Table) -> ir.Table:
-        """Keep those of the step."""
-        return window.filter(self.has())
+    def apply(self, window: ir.Table) -> ir.Table:
+        """Keep the pairs of the step."""
+        return window.filter(self.condition())
 
     def _is_at_rollout(self) -> Any:
         if self.rollout is None:
@@ -49,57 +49,57 @@ class StepPairs:
 
 @dataclass(frozen=True, slots=True)
 class CountedWindow:
-    """Count the pairs of a flag in [since, until); `parts` says which are those of the step."""
+    """The pairs of a flag in [since, until), to be counted; `step` selects those of the step."""
 
     source: PairSource
     flag: str | None
     since: datetime | None
     until: datetime | None
-    parts: StepPairs
-    every: DistinctPairs
+    step: StepFilter
+    pairs: DistinctPairs
     is_step: bool = False
-    """Whether evidence is known to be taken from no other pairs than those of the step."""
+    """Whether all pairs that evidence is taken from are known to be of the step."""
 
-    def of(self, pairs: pd.DataFrame) -> Self:
-        """Return the same, given the table of `comparison.counts.step.pair_counts`."""
+    def with_pair_counts(self, pairs: pd.DataFrame) -> Self:
+        """Set `is_step` from the table of `comparison.counts.step.pair_counts`."""
         return replace(
-            self, is_step=self.parts.since is None or bool((pairs["part"] == "step").all())
+            self, is_step=self.step.since is None or bool((pairs["part"] == "step").all())
         )
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Return the columns of the pairs."""
-        return tuple(self.every.table.columns)
+        return tuple(self.pairs.table.columns)
 
-    def of_all(self, counts: MergeableCounts, *, early: bool | None = None) -> ir.Table:
-        """Count the pairs of whatever rollout: all, those from before the step, or all others."""
+    def count_all(self, counts: MergeableCounts, *, early: bool | None = None) -> ir.Table:
+        """Count the pairs of any rollout; `early` selects those before or since the step began."""
         since, until = self.since, self.until
         if early:
-            until = self.parts.since
+            until = self.step.since
         elif early is not None:
-            since = self.parts.since or since
+            since = self.step.since or since
         return self._counted(counts.where(flag=self.flag), since, until)
 
-    def of_evidence(
+    def count_evidence(
         self, counts: MergeableCounts, prepared: PreparedRows | None = None
     ) -> ir.Table:
-        """Count the pairs that evidence is taken from, or the rows that are prepared from them."""
+        """Count the pairs that evidence is taken from, or the rows `prepared` from them."""
         if prepared is not None:
             return self.source.counted(counts, self.since, self.until, prepared)
-        return self.of_all(counts) if self.parts.since else self.of_step(counts)
+        return self.count_all(counts) if self.step.since else self.count_step(counts)
 
-    def of_step(self, counts: MergeableCounts, since: datetime | None = None) -> ir.Table:
-        """Count those of the step, from some time on."""
-        if self.is_step and self.parts.since and since is None:
-            return self.of_all(counts)
-        if self.parts.rollout is not None:
-            counts = counts.where(rollout=float(self.parts.rollout))
-        begins = [each for each in (self.since, self.parts.since, since) if each is not None]
+    def count_step(self, counts: MergeableCounts, since: datetime | None = None) -> ir.Table:
+        """Count the pairs of the step, from `since` on."""
+        if self.is_step and self.step.since and since is None:
+            return self.count_all(counts)
+        if self.step.rollout is not None:
+            counts = counts.where(rollout=float(self.step.rollout))
+        begins = [each for each in (self.since, self.step.since, since) if each is not None]
         return self._counted(counts.where(flag=self.flag), max(begins, default=None), self.until)
 
     def _counted(
         self, counts: MergeableCounts, since: datetime | None, until: datetime | None
     ) -> ir.Table:
-        if self.every.is_whole:
+        if self.pairs.is_whole:
             return self.source.counted(counts, since, until)
-        return counted_once(counts, in_window(self.every.table, since, until))
+        return counted_once(counts, in_window(self.pairs.table, since, until))

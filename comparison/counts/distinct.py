@@ -1,4 +1,4 @@
-"""The pairs of a window, each once, and the flag that is meant."""
+"""The pairs of a window without repetitions, and the flag to judge."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,18 +15,19 @@ from comparison.errors import FlagNotFoundError, SeveralFlagsError
 
 @dataclass(frozen=True, slots=True)
 class DistinctPairs:
-    """Hold the pairs of a window, each once, and flag and time of the repeated ones."""
+    """The pairs of a window, each once, and the number of repeated ones by flag."""
 
     table: ir.Table
-    again: ir.Table | None
+    repeats: ir.Table | None
+    """Repeated pairs `n` by flag; None if there are none."""
     is_whole: bool
-    """Whether these are all pairs of the source: it had no repeated ones."""
+    """Whether `table` is the source's own: it has no repeated pairs."""
 
     @classmethod
     def of(
         cls, source: PairSource, since: datetime | None, until: datetime | None
     ) -> "DistinctPairs":
-        """Look for pairs that occur several times, unless the source has done so."""
+        """Remove pairs that occur several times, unless the source has done so."""
         source.prefetch(since, until)
         table = source.table(since, until)
         known = source.repeated()
@@ -41,13 +42,13 @@ class DistinctPairs:
 
     def repeated(self, flag: str | None) -> int:
         """Count the repeated pairs of a flag."""
-        if self.again is None:
+        if self.repeats is None:
             return 0
-        return int(self.again.filter(_.flag == flag).n.sum().to_pyarrow().as_py() or 0)
+        return int(self.repeats.filter(_.flag == flag).n.sum().to_pyarrow().as_py() or 0)
 
 
 def _once(table: ir.Table) -> ir.Table:
-    """Take one row of each span id: copies are equal, so that any will do."""
+    """Keep one row of each span id; copies are equal, so any will do."""
     truths = [name for name, kind in table.schema().items() if kind.is_boolean()]
     countable = table.mutate(**{name: _[name].cast("int8") for name in truths})
     others = [name for name in table.columns if name != "span_id"]
@@ -56,7 +57,7 @@ def _once(table: ir.Table) -> ir.Table:
 
 
 def choose_flag(source: PairSource, flag: str | None) -> str | None:
-    """Return the flag that is meant, None if there is none.
+    """Return `flag`, or the only flag of the source; None if the source has no flag.
 
     Raises SeveralFlagsError if there are several and `flag` is None, FlagNotFoundError if there are
     only others.

@@ -1,4 +1,4 @@
-"""Counts of answers by how long they took: of all, by ten minutes, of the last day by minute."""
+"""Count answers by duration: over the window, by ten minutes, and of the last day by minute."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -32,12 +32,12 @@ from comparison.pairs.sides import CALLED, FAILED, SIDES
 
 
 def duration_counts(window: CountedWindow, warm_up: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Count the answers of each side by how long they took, and those of the step by ten minutes.
+    """Count the answers of each side by duration, and those of the step also by ten minutes.
 
-    The first `warm_up` pairs of a worker are not evidence.
+    The first `warm_up` pairs of a worker are left out.
     """
-    own = _answered(window.of_step, warm_up, LATENCY_BLOCK)
-    every = own if window.is_step else _answered(window.of_evidence, warm_up, None)
+    own = _answered(window.count_step, warm_up, LATENCY_BLOCK)
+    every = own if window.is_step else _answered(window.count_evidence, warm_up, None)
     return _framed(_over_all_blocks(every), DURATIONS), _framed(own, BLOCK_DURATIONS)
 
 
@@ -46,13 +46,13 @@ def minute_counts(
 ) -> MinuteCounts | None:
     """Count durations and failures of the last 24 hours of `traffic`, by whole minutes.
 
-    None without pairs. Both of its days are asked for, so that what is kept serves for a day.
+    None without pairs. Both calendar days are counted, so that the kept counts serve for a day.
     """
     if traffic.empty:
         return None
     before = traffic["last"].max() - timedelta(days=1)
     first = before.value // MINUTE + 1
-    recent = partial(window.of_step, since=before.floor("D").to_pydatetime())
+    recent = partial(window.count_step, since=before.floor("D").to_pydatetime())
     durations = _answered(recent, warm_up, MINUTE)
     late = durations["block"] >= first
     durations = {name: column[late] for name, column in durations.items()}
@@ -73,9 +73,9 @@ _FAILURES: Final = MergeableCounts("failures", _failures, list(MINUTE_FAILURES))
 def _answered(
     counted: Callable[[MergeableCounts], ir.Table], warm_up: int, length: int | None
 ) -> Arrays:
-    """Count the answers by block of this length (None: all in one), side and bin of durations.
+    """Count the answers by block of this length, side and bin of durations.
 
-    Sides are numbered.
+    With `length` None all answers are in one block. Sides are numbers, the places in SIDES.
     """
     counts = _durations(warm_up, length)
     table = counts.fetched(counted(counts))
@@ -86,9 +86,9 @@ _KEY: Final = ("block", "side", "bin")
 
 
 def _durations(warm_up: int, length: int | None) -> MergeableCounts:
-    """Say how answers are counted; sides are numbered.
+    """Return the definition of the counts of `_answered`.
 
-    A pair without a number is evidence: nobody knows whether its worker had just begun.
+    A pair without a sequence number counts: it is unknown whether its worker had just started.
     """
 
     def warm(pairs: ir.Table) -> ir.Table:
@@ -118,12 +118,12 @@ def _keys(pairs: ir.Table, side: str, length: int | None) -> ir.Table:
     time = answered.time
     block = ibis.literal(0, type="int64") if length is None else (time - time % length) // length
     key = duration_key(answered[f"{side}_duration"]).cast("int64")
-    # One number: engines group by it in two thirds of the time that they need for three.
+    # One number: engines group by it in two thirds of the time that three columns take.
     return answered.select(key=(block * len(SIDES) + SIDES.index(side)) * KEYS + key)
 
 
 def _in_bins(counts: pa.Table) -> pa.Table:
-    """Turn keys into blocks, sides and the bins of durations: an engine would take long for it."""
+    """Turn keys into blocks, sides and bins of durations; in an engine this would be slow."""
     if "key" not in counts.column_names:
         return counts
     blocks, keys = np.divmod(counts["key"].to_numpy(), KEYS)
@@ -133,7 +133,7 @@ def _in_bins(counts: pa.Table) -> pa.Table:
 
 
 def _binned(batch: pa.RecordBatch, *, length: int | None) -> Arrays:
-    """Say the same as `_keys` of arrays, and look up the bins."""
+    """Do with numpy arrays what `_keys` and `_in_bins` do."""
     times = batch["time"].to_numpy()
     blocks = np.zeros_like(times) if length is None else times // length
     held = []
@@ -149,13 +149,13 @@ _BIN_OF_KEY: Final = duration_bins(np.arange(KEYS))
 
 
 def _over_all_blocks(counts: Arrays) -> Arrays:
-    """Add up over blocks."""
+    """Sum counts over all blocks."""
     sums = group(counts, ("side", "bin"), {"n": "sum"})
     return {name: sums[name].to_numpy() for name in sums.column_names}
 
 
 def _framed(counts: Arrays, dtypes: Dtypes) -> pd.DataFrame:
-    """Return counts as a frame, by side, in the order of SIDES, and then by the other columns."""
+    """Convert counts to a frame, sorted by side (in the order of SIDES), then by other columns."""
     by = ("side", *(name for name in dtypes if name != "side"))
     order = np.lexsort([counts[name] for name in reversed(by)])
     columns = {name: counts[name][order] for name in (*dtypes, "n")}

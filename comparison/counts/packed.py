@@ -1,8 +1,8 @@
-"""Counts of a whole look as one table, so that a look at the same pairs and labels takes them over.
+"""Pack the counts of a whole look into one table, for a later look at the same pairs and labels.
 
-What depends on labels is no sum over files: a label may come late, and to which of the pairs of a
-request it belongs depends on all of them. So it is kept as it is, for the very same pairs, labels
-and parameters.
+Counts that depend on labels are not sums over files: a label may come late, and which pair of a
+request it belongs to depends on all pairs of the request. So they are kept as a whole, and reused
+only for the same pairs, labels and parameters.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ import pyarrow as pa
 from comparison.engines.sources import PairSource
 
 _PACKAGE: Final = "comparison.counts."
-"""Where the classes are that a table may name."""
+"""Package of the classes that a packed table may name."""
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -29,36 +29,36 @@ _T = TypeVar("_T")
 
 
 def kept_or_counted(
-    source: PairSource, name: str, flag: str | None, told: object, count: Callable[[], _T]
+    source: PairSource, name: str, flag: str | None, cache_key: object, count: Callable[[], _T]
 ) -> _T:
-    """Return kept counts of the same pairs, else those of `count`, which are kept from now on.
+    """Return kept counts of the same pairs; without any, call `count` and keep its result.
 
-    `told` is all that they depend on besides the pairs.
+    `cache_key` is everything besides the pairs that the counts depend on.
     """
-    whole = source.place_tables
-    if whole is None:
+    tables = source.place_tables
+    if tables is None:
         return count()
     name = f"{name}-{hashlib.sha256(repr(flag).encode()).hexdigest()[:16]}"
-    if (held := whole.read(name, repr(told))) is not None:
-        found: _T = unpack(held)
+    if (packed := tables.read(name, repr(cache_key))) is not None:
+        found: _T = unpack(packed)
         return found
     found = count()
-    with suppress(TypeError, ValueError, pa.ArrowException):  # what cannot be written is not kept
-        whole.write(name, repr(told), pack(found))
+    with suppress(TypeError, ValueError, pa.ArrowException):  # not every result can be packed
+        tables.write(name, repr(cache_key), pack(found))
     return found
 
 
 def pack(value: object) -> pa.Table:
-    """Write a dataclass of counts into a table: what it is in the first row, frames after it."""
+    """Pack a dataclass of counts into a table: JSON in the first row, then a row for each frame."""
     frames: list[bytes] = []
-    told = json.dumps(_packed(value, frames)).encode()
-    return pa.table({"part": pa.array([told, *frames], pa.large_binary())})
+    document = json.dumps(_packed(value, frames)).encode()
+    return pa.table({"part": pa.array([document, *frames], pa.large_binary())})
 
 
-def unpack(held: pa.Table) -> Any:
-    """Return what was packed."""
-    told, *frames = (part.as_buffer() for part in held["part"])
-    return _unpacked(json.loads(told.to_pybytes()), frames)
+def unpack(table: pa.Table) -> Any:
+    """Return the dataclass that `pack` packed."""
+    document, *frames = (part.as_buffer() for part in table["part"])
+    return _unpacked(json.loads(document.to_pybytes()), frames)
 
 
 def _packed(value: object, frames: list[bytes]) -> object:
@@ -78,14 +78,14 @@ def _packed(value: object, frames: list[bytes]) -> object:
     if isinstance(value, Mapping):
         return {"mapping": [[key, _packed(each, frames)] for key, each in value.items()]}
     if not is_dataclass(value):
-        raise TypeError(f"no counts: {value!r}")
+        raise TypeError(f"not a class of counts: {value!r}")
     kind = type(value)
-    held = {each.name: _packed(getattr(value, each.name), frames) for each in fields(value)}
-    return {"class": [kind.__module__, kind.__qualname__], "fields": held}
+    packed = {each.name: _packed(getattr(value, each.name), frames) for each in fields(value)}
+    return {"class": [kind.__module__, kind.__qualname__], "fields": packed}
 
 
-def _unpacked(told: Any, frames: list[pa.Buffer]) -> Any:
-    match told:
+def _unpacked(document: Any, frames: list[pa.Buffer]) -> Any:
+    match document:
         case {"frame": int(place)}:
             return pa.ipc.open_file(frames[place]).read_all().to_pandas()
         case {"time": str(text)}:
@@ -96,13 +96,13 @@ def _unpacked(told: Any, frames: list[pa.Buffer]) -> Any:
             return tuple(_unpacked(part, frames) for part in parts)
         case {"mapping": list(pairs)}:
             return {key: _unpacked(each, frames) for key, each in pairs}
-        case {"class": [str(module), str(name)], "fields": dict(held)}:
+        case {"class": [str(module), str(name)], "fields": dict(packed)}:
             if not module.startswith(_PACKAGE):
-                raise TypeError(f"no counts: {module}.{name}")
+                raise TypeError(f"not a class of counts: {module}.{name}")
             kind = getattr(import_module(module), name)
-            return kind(**{each: _unpacked(value, frames) for each, value in held.items()})
+            return kind(**{each: _unpacked(value, frames) for each, value in packed.items()})
         case _:
-            return told
+            return document
 
 
 def _written(frame: pd.DataFrame) -> bytes:

@@ -1,8 +1,8 @@
-"""The pairs of a window, made ready once for all counts.
+"""Prepare the pairs of a window once for all counts.
 
-What is counted of each pair (its scores and decisions by output, its unit, its label) is put side
-by side in one narrow table, which an engine that can keeps. So labels are joined once, and every
-count after that is a short statement about few columns.
+The columns that are counted (scores and decisions by output, unit, label) are selected into one
+narrow table, which the engine caches if it can. So labels are joined once, and every count after
+that is a short statement about few columns.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from comparison.counts.counted_window import CountedWindow, StepPairs
+from comparison.counts.counted_window import CountedWindow, StepFilter
 from comparison.counts.distinct import DistinctPairs, choose_flag
 from comparison.counts.drawn.draws import drawn_unit, flip_of, is_drawn_by_request
 from comparison.counts.drawn.requests import requests_of
@@ -30,7 +30,7 @@ from comparison.counts.outputs.columns import (
     recorded_counts,
 )
 from comparison.counts.outputs.grids import OutputGrid, grids_of
-from comparison.counts.outputs.rows import OutputRows, UsualRows
+from comparison.counts.outputs.rows import MajorityRows, OutputRows
 from comparison.engines.grouping import HOUR, MINUTE
 from comparison.engines.mergeable import PreparedRows
 from comparison.engines.sources import PairSource
@@ -41,23 +41,23 @@ from comparison.pairs.sides import SIDES
 from flags.pairing.kinds import registry
 
 _FEW_HOURS: Final = 6 * HOUR
-"""A shorter window has a chart over time by its minutes: of hours it would have too few points."""
+"""A shorter window is charted by minute: by hour it would have too few points."""
 
 
 @dataclass(frozen=True)  # without slots: `table` is computed when it is asked for
 class PreparedPairs:
-    """Hold the pairs of a flag in a window.
+    """The pairs of a flag in a window, prepared for counting.
 
-    `step` has those that evidence is taken from, as they were recorded. `table` has one row for
-    each of them:
+    `step` has the pairs that evidence is taken from, as they were recorded. `table` has one row for
+    each of them, in which outputs are numbered by their place:
 
-        request_id, time, served, unit (if it was recorded), segment.<name> (those that any names)
-        primary_score<place>, candidate_score<place>   missing unless both are `ok` and finite
-        primary_said<place>, candidate_said<place>     the decision of a side that is `ok`
-        skipped                                        whether a side was left out
+        request_id, time, served, unit (if recorded), segment.<name> (if any pair names it)
+        primary_score<place>, candidate_score<place>        missing unless both are `ok` and finite
+        primary_decision<place>, candidate_decision<place>  the decision of a side that is `ok`
+        skipped                                             whether a side was skipped
 
-    Besides, with labels, what `StepLabels.joined` adds, and what `requests_of` wants; and, with
-    outputs that are not scores, what was recorded of them.
+    With labels it also has the columns of `StepLabels.joined`, and those that `requests_of` needs;
+    with outputs that are not scores, their recorded columns.
     """
 
     window: CountedWindow
@@ -68,15 +68,16 @@ class PreparedPairs:
     typed: TypedLabels
     columns: tuple[OutputColumns, ...]
     labels_digest: str | None
-    """What tells the labels from others, where what is counted of them is kept."""
+    """A digest that identifies the labels in kept counts."""
 
     @cached_property
     def table(self) -> ir.Table:
-        """Return one row for each pair, see above, which an engine that can holds.
+        """Return one row for each pair, see above; the engine caches them if it can.
 
-        Where what is counted of most pairs is kept, and nothing but that is, it holds none.
+        If the counts of most pairs are kept, and no output needs the pairs themselves, it is only a
+        view.
         """
-        if self._usual is not None and not self.has_answers:
+        if self._majority is not None and not self.has_answers:
             return self.window.source.as_view(self._rows_of_all)
         return self.window.source.cached(self._rows_of_all)
 
@@ -86,14 +87,14 @@ class PreparedPairs:
         return rows if self.labels is None else self.labels.joined(rows)
 
     @cached_property
-    def told(self) -> tuple[object, ...]:
-        """Return all that what is counted of these depends on, but for the pairs of the place."""
+    def cache_key(self) -> tuple[object, ...]:
+        """Return everything besides the pairs of the place that their counts depend on."""
         window, labels = self.window, self.labels
-        whole = window.source.place_tables
-        bound = whole.bound if whole else nanoseconds
+        kept = window.source.place_tables
+        bound = kept.bound if kept else nanoseconds
         until, cutoff = window.until, labels.cutoff if labels else None
         return (
-            (window.flag, window.parts, window.since, until and bound(until)),
+            (window.flag, window.step, window.since, until and bound(until)),
             (self.labels_digest, cutoff and bound(cutoff)),
             [(each.name, dict(each.given), each.alarms_below) for each in self.columns],
             self.grids,
@@ -101,57 +102,57 @@ class PreparedPairs:
 
     @cached_property
     def outputs(self) -> OutputRows:
-        """Return one row for each pair and output, of which there is one at least."""
+        """Return one row for each pair and output; there must be an output."""
         labels, size = self.labels, len(self.grids)
-        if not self._keeps or (labels is not None and self._usual is None):
+        if not self._keeps or (labels is not None and self._majority is None):
             rows = OutputRows.of(self.table, size, labels.columns if labels else {})
             return replace(rows, table=self.window.source.as_view(rows.table))
-        every = OutputRows.of(self._narrow(self.step), size, {})
-        every = replace(every, counted=partial(self.window.of_evidence, prepared=self._rows))
-        if labels is None or self._usual is None:
-            return every
-        usual = UsualRows(every, self._usual, labels.labels_of)
-        return replace(OutputRows.of(self._held, size, labels.columns), usual=usual)
+        rows = OutputRows.of(self._narrow(self.step), size, {})
+        rows = replace(rows, counted=partial(self.window.count_evidence, prepared=self._rows))
+        if labels is None or self._majority is None:
+            return rows
+        majority = MajorityRows(rows, self._majority, labels.labels_of)
+        return replace(OutputRows.of(self._exceptions, size, labels.columns), majority=majority)
 
     @cached_property
-    def _held(self) -> ir.Table:
-        """Return the rows that have another label than nearly all, or all if there is no such."""
-        if self.labels is None or self._usual is None:
+    def _exceptions(self) -> ir.Table:
+        """Return the rows whose label is not the majority label; all rows if there is none."""
+        if self.labels is None or self._majority is None:
             return self.table
-        if self.has_answers:  # all pairs are held
-            return self.window.source.cached(self.table.filter(self.labels.are_otherwise))
-        # Found among all columns, of which few are read: to narrow all pairs first takes longer.
-        found = self.labels.joined(self.step).filter(self.labels.are_otherwise)
+        if self.has_answers:  # `table` is cached anyway
+            return self.window.source.cached(self.table.filter(self.labels.are_exceptions))
+        # Filtered before columns are selected: to select from all pairs first takes longer.
+        found = self.labels.joined(self.step).filter(self.labels.are_exceptions)
         known = [name for name in found.columns if name not in self.step.columns]
         return self.window.source.cached(self._narrow(found, *known, is_drawn=True))
 
     @property
     def has_answers(self) -> bool:
-        """Say whether there are outputs that are no scores."""
+        """Return whether there are outputs that are not scores."""
         numbers = any(not grid.decides for grid in self.grids)
         return numbers or bool(other_outputs(self.step.columns))
 
     @cached_property
-    def _usual(self) -> Mapping[int, bool | None] | None:
-        """Return the labels of nearly all pairs, where these need not be held to be counted."""
+    def _majority(self) -> Mapping[int, bool | None] | None:
+        """Return the majority label by output, if pairs are counted without a join; else None."""
         if self.labels is None or not self._keeps:
             return None
-        found = self.labels.usual
+        found = self.labels.majority
         return found if found is None else {n: found.get(n) for n in range(len(self.grids))}
 
     @property
     def _keeps(self) -> bool:
-        """Say whether counts of outputs are kept: those that do not depend on labels."""
-        return self.window.source.keeps_counts and self.window.every.is_whole
+        """Return whether counts of outputs are kept, if they do not depend on labels."""
+        return self.window.source.keeps_counts and self.window.pairs.is_whole
 
     @property
     def _rows(self) -> PreparedRows:
-        """Return how the pairs of some files are prepared, as these are."""
-        flag, parts = self.window.flag, self.window.parts
-        told = repr(
+        """Return the statement that prepares the pairs of any files as these are prepared."""
+        flag, step = self.window.flag, self.window.step
+        identity = repr(
             (
                 flag,
-                None if parts.since else parts.rollout,
+                None if step.since else step.rollout,
                 [(each.name, dict(each.given), each.alarms_below) for each in self.columns],
                 _as_recorded(self.step.columns, self.recorded, self.grids),
             )
@@ -159,11 +160,11 @@ class PreparedPairs:
 
         def rows(pairs: ir.Table) -> ir.Table:
             here = pairs.filter(pairs.flag == flag)
-            if parts.since is None:
-                here = parts.of(here)
+            if step.since is None:
+                here = step.apply(here)
             return OutputRows.of(self._narrow(here), len(self.grids), {}).table
 
-        return PreparedRows(hashlib.sha256(told.encode()).hexdigest()[:16], rows)
+        return PreparedRows(hashlib.sha256(identity.encode()).hexdigest()[:16], rows)
 
     def _narrow(self, pairs: ir.Table, *others: str, is_drawn: bool = False) -> ir.Table:
         return pairs.select(
@@ -180,7 +181,7 @@ class PreparedPairs:
 
     @property
     def period(self) -> int:
-        """Return the nanoseconds of a period of alarms: an hour, or a minute of a few hours."""
+        """Return the period of alarms in nanoseconds: an hour, in a short window a minute."""
         return MINUTE if self.recorded["span"] < _FEW_HOURS else HOUR
 
     @classmethod
@@ -200,30 +201,30 @@ class PreparedPairs:
     ) -> "PreparedPairs":
         """Prepare the pairs of `flag` that were accepted from `since` until before `until`.
 
-        With `rollout`, pairs that a worker made while it saw another rollout are counted as pairs
-        and by worker, and nothing else. `outputs` are those that occur, unless named. Labels count
-        for pairs accepted before `label_cutoff`, all if None: those of younger pairs, which came
-        early, are only counted as covered.
+        With `rollout`, pairs that a worker made while it saw another rollout are counted only in
+        the tables of pairs and workers. `outputs` are by default all that occur. Labels count for
+        pairs accepted before `label_cutoff`, for all if it is None; early labels of younger pairs
+        count only as coverage.
 
-        `thresholds`, by output and side, count instead of those recorded.
-        With `step_since`, only what depends on who answers is of the step, which began then. All
-        else is of every rollout since `since`.
+        `thresholds`, by output and side, replace the recorded ones.
+        With `step_since`, the time when the step began, only what depends on who answers is of the
+        step. Everything else is of every rollout since `since`.
 
         Raises SeveralFlagsError if there are several flags and `flag` is None, FlagNotFoundError if
         there are only others.
         """
         chosen = choose_flag(source, flag)
-        every = DistinctPairs.of(source, since, until)
-        parts = StepPairs(rollout, step_since)
-        step = every.table.filter(_.flag == chosen)
-        if parts.are_some and step_since is None:
-            step = parts.of(step)
-        if not source.keeps_counts or labels is not None:  # else hardly a statement is about it
+        distinct = DistinctPairs.of(source, since, until)
+        step_filter = StepFilter(rollout, step_since)
+        step = distinct.table.filter(_.flag == chosen)
+        if step_filter.is_partial and step_since is None:
+            step = step_filter.apply(step)
+        if not source.keeps_counts or labels is not None:  # else few statements read it
             step = source.as_view(step)
-        window = CountedWindow(source, chosen, since, until, parts, every)
+        window = CountedWindow(source, chosen, since, until, step_filter, distinct)
         recorded = recorded_counts(window)
-        whole = source.place_tables
-        digest = labels.digest(whole.tables) if labels is not None and whole else None
+        kept = source.place_tables
+        digest = labels.digest(kept.tables) if labels is not None and kept else None
         outputs = outputs_of(step.columns, outputs, recorded)
         columns = columns_of(window, step, outputs, thresholds or {})
         grids = grids_of(window, columns)
@@ -242,22 +243,23 @@ class PreparedPairs:
     ) -> tuple[ir.Table, ir.Table | None] | None:
         """Return the requests of [begin, end) that the flag drew between both sides.
 
-        They are as `requests_of` makes them, with `value`, whether a label is positive. Where
-        nearly all are negative they have none, and those that are otherwise are returned besides,
-        with theirs. None if these pairs are not all of that time, or have no such label.
+        They have the columns of `requests_of`, and `value`: whether a label is positive. If nearly
+        all are negative, the first table has no `value`, and a second one has the requests with
+        another label, with `value`. None if these pairs do not cover that time, or have no label
+        that is a boolean.
         """
         window = self.window
         if self.labels is None or not self.labels.have_outcome or flag != window.flag:
             return None
         early = window.since is not None and (begin is None or begin < window.since)
         late = window.until is not None and end > window.until
-        if early or late or (window.parts.are_some and window.parts.since is None):
+        if early or late or (window.step.is_partial and window.step.since is None):
             return None
         requests = partial(_drawn_requests, begin=begin, end=end, repeats=self.labels.repeats)
-        if self._usual is None or not self.labels.are_negative:
+        if self._majority is None or not self.labels.are_negative:
             return requests(self.table), None
         pairs = self.window.source.as_view(self._narrow(self.step, is_drawn=True))
-        return requests(pairs), requests(self._held)
+        return requests(pairs), requests(self._exceptions)
 
 
 def _drawn_requests(
@@ -282,16 +284,16 @@ def _drawn_requests(
 def _as_recorded(
     columns: Sequence[str], recorded: Mapping[str, int], grids: Sequence[OutputGrid]
 ) -> list[str]:
-    """Return the columns that are taken over as they are."""
-    held = ["request_id", "time", "served", *(["unit"] if "unit" in columns else [])]
-    held += [name for name in columns if name.startswith(SEGMENT) and recorded[name]]
+    """Return the recorded columns that the prepared table has unchanged."""
+    names = ["request_id", "time", "served", *(["unit"] if "unit" in columns else [])]
+    names += [name for name in columns if name.startswith(SEGMENT) and recorded[name]]
     starts = tuple(f"{side}_{what}." for side in SIDES for what in registry.columns())
     numbers = [grid.output for grid in grids if not grid.decides]
     scores = {f"{side}_score.{name}" for side in SIDES for name in numbers}
     answers = [name for name in columns if name in scores or name.startswith(starts)]
     if numbers or answers:
-        held += ["span_id", *(f"{side}_status" for side in SIDES), *answers]
-    return held
+        names += ["span_id", *(f"{side}_status" for side in SIDES), *answers]
+    return names
 
 
 def _is_skipped() -> Any:
@@ -300,7 +302,7 @@ def _is_skipped() -> Any:
 
 
 def _drawn(step: ir.Table, recorded: Mapping[str, int]) -> dict[str, Any]:
-    """Return what requests are made of; `arm` is missing where the flag drew nothing."""
+    """Return the columns for `_drawn_requests`; `arm` is missing if the flag drew nothing."""
     drawn = {"drawn": step.drawn} if recorded.get("drawn") else {}
     arm = ibis.ifelse(_.active == "candidate", 1, 0)
     return {

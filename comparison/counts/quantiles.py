@@ -1,7 +1,7 @@
-"""Exact quantiles of many values, by an engine that need not sort or hand over all of them.
+"""Compute exact quantiles of many values in an engine, without sorting or fetching all of them.
 
-Values are counted, rounded to a few bits. The count in which a wanted rank falls is taken apart,
-with more bits, until it is that of one value.
+Values are rounded to a few bits and counted. The range of values that contains a wanted rank is
+counted again with more bits, until it contains a single value.
 """
 
 import math
@@ -23,28 +23,28 @@ from comparison.engines.grouping import framed
 
 Quantiles = dict[float, float | None]
 
-FEW: Final = 400_000
-"""Up to so many values are counted as they are."""
+MAX_UNROUNDED: Final = 400_000
+"""Up to so many values are counted without rounding."""
 
 _DIGITS: Final = (12, 24, 36)
-"""Bits to which more are rounded, one after the other."""
+"""Bits to which more values are rounded, in the successive rounds."""
 
 _COUNTS: Final = {"part": "int64", "low": "float64", "high": "float64", "n": "int64"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """Name the values of a column from `low` to `high`, before which `before` lie."""
+class _Range:
+    """The `n` values of a column from `low` to `high`; `before` values of it are smaller."""
 
-    of: str
+    column: str
     low: float
     high: float
     before: int
     n: int
 
-    def has(self) -> Any:
-        """Say whether a value is in it."""
-        own = _.of == self.of
+    def contains(self) -> Any:
+        """Return the condition that a value is in the range."""
+        own = _.column == self.column
         if math.isinf(self.low):  # the whole column
             return own
         return own & (_.value >= real(self.low)) & (_.value <= real(self.high))
@@ -55,26 +55,26 @@ def exact_quantiles(
 ) -> dict[str, Quantiles]:
     """Return the linearly interpolated quantiles of columns (Hyndman & Fan 1996, type 7).
 
-    Each table has one column, `value`. Values that are not finite are left out; None where none
-    remains. The figures are those of `comparison.evidence.statistics.quantiles`.
+    Each table has one column, `value`. Values that are not finite are left out; a quantile of no
+    values is None. The figures are those of `comparison.evidence.statistics.quantiles`.
     """
     values = union_of(
         [
-            table.filter(is_finite(_.value)).select(of=ibis.literal(name), value=_.value)
+            table.filter(is_finite(_.value)).select(column=ibis.literal(name), value=_.value)
             for name, table in columns.items()
         ]
     )
-    sizes = framed(values.group_by("of").agg(n=_.count()), {"of": "string", "n": "int64"})
-    size_of = dict(zip(sizes["of"].tolist(), sizes["n"].tolist(), strict=True))
+    sizes = framed(values.group_by("column").agg(n=_.count()), {"column": "string", "n": "int64"})
+    size_of = dict(zip(sizes["column"].tolist(), sizes["n"].tolist(), strict=True))
     wanted = {name: list(each) for name, each in probabilities.items()}
     ranks = {
-        name: sorted({rank for each in wanted[name] for rank in _around(each, n)[0]})
+        name: sorted({rank for each in wanted[name] for rank in _neighbour_ranks(each, n)[0]})
         for name, n in size_of.items()
     }
     found = _at_ranks(values, ranks, size_of)
     return {
         name: {
-            each: _between(each, size_of[name], found[name]) if name in size_of else None
+            each: _interpolate(each, size_of[name], found[name]) if name in size_of else None
             for each in wanted[name]
         }
         for name in columns
@@ -86,12 +86,14 @@ def _at_ranks(
 ) -> dict[str, dict[int, float]]:
     """Return the values at ranks, which count from 0."""
     found: dict[str, dict[int, float]] = {name: {} for name in ranks}
-    parts = [_Part(name, -math.inf, math.inf, 0, n) for name, n in sizes.items()]
+    parts = [_Range(name, -math.inf, math.inf, 0, n) for name, n in sizes.items()]
     digits = iter((*_DIGITS, EXACT))
     while parts:
-        each = next(digits) if sum(part.n for part in parts) > FEW else EXACT
-        # Roundings to more bits are not within those to fewer ones, so that parts are told apart.
-        place = ibis.cases(*((part.has(), number) for number, part in enumerate(parts)), else_=None)
+        each = next(digits) if sum(part.n for part in parts) > MAX_UNROUNDED else EXACT
+        # Rounding to more bits may cross the bounds of a coarser range, so count by range as well.
+        place = ibis.cases(
+            *((part.contains(), number) for number, part in enumerate(parts)), else_=None
+        )
         counts = (
             values.mutate(part=place)
             .filter(_.part.notnull())
@@ -102,19 +104,22 @@ def _at_ranks(
         parts = [
             further
             for number, part in enumerate(parts)
-            for further in _taken_apart(
-                part, table.loc[table["part"] == number], ranks[part.of], found[part.of]
+            for further in _subdivide(
+                part, table.loc[table["part"] == number], ranks[part.column], found[part.column]
             )
         ]
     return found
 
 
-def _taken_apart(
-    part: _Part, rows: pd.DataFrame, ranks: list[int], found: dict[int, float]
-) -> list[_Part]:
-    """Take from the rows of a part what they say of ranks in it; return what they leave open."""
+def _subdivide(
+    part: _Range, rows: pd.DataFrame, ranks: list[int], found: dict[int, float]
+) -> list[_Range]:
+    """Store in `found` the values at ranks in a range; return the smaller ranges still to count.
+
+    `rows` are the counts of the values in the range.
+    """
     ends = part.before + rows["n"].cumsum().to_numpy()
-    left: dict[int, _Part] = {}
+    left: dict[int, _Range] = {}
     for rank in ranks:
         if not part.before <= rank < part.before + part.n:
             continue
@@ -123,17 +128,17 @@ def _taken_apart(
         if low == high:
             found[rank] = float(low)
         else:
-            left[place] = _Part(part.of, float(low), float(high), int(ends[place] - n), int(n))
+            left[place] = _Range(part.column, float(low), float(high), int(ends[place] - n), int(n))
     return list(left.values())
 
 
-def _around(probability: float, n: int) -> tuple[tuple[int, int], float]:
-    """Return the ranks around a quantile, and how far it lies between them."""
+def _neighbour_ranks(probability: float, n: int) -> tuple[tuple[int, int], float]:
+    """Return the two ranks around a quantile, and how far it lies between them."""
     place = probability * (n - 1)
     below = min(math.floor(place), n - 1)
     return (below, min(below + 1, n - 1)), place - below
 
 
-def _between(probability: float, n: int, found: Mapping[int, float]) -> float:
-    (below, above), share = _around(probability, n)
+def _interpolate(probability: float, n: int, found: Mapping[int, float]) -> float:
+    (below, above), share = _neighbour_ranks(probability, n)
     return float(np.quantile([found[below], found[above]], share))

@@ -1,9 +1,9 @@
-"""Sums of fractions that are the same in every engine, whatever the order of the rows.
+"""Sum fractions with the same result in every engine, in any order of the rows.
 
-Engines add numbers in the order in which threads and files bring them, and what floating-point
-numbers add up to depends on it. So a number is scaled by a power of two and cut to a whole one, and
-whole numbers are added up. Such sums are described in Demmel & Nguyen, "Fast reproducible
-floating-point summation", ARITH 21 (2013).
+An engine adds numbers in the order in which its threads and files deliver them, and the sum of
+floating-point numbers depends on this order. So each number is scaled by a power of two and
+truncated to an integer, and the integers are added. Such sums are described in Demmel & Nguyen,
+"Fast reproducible floating-point summation", ARITH 21 (2013).
 """
 
 import math
@@ -20,13 +20,14 @@ from comparison.counts.outputs.columns import is_finite
 from comparison.engines.grouping import framed
 
 SHARE: Final = 2.0**32
-"""Parts of its bound that a bounded number is counted in: 2**31 rows add up."""
+"""Parts of its bound in which a bounded number is counted: 2**31 rows add up without overflow."""
 
-_HALF: Final = 31
-"""Bits of each of the two whole numbers that another one becomes: 2**32 rows add up."""
+_HALF_BITS: Final = 31
+"""Bits of each of the two integers that stand for a number: 2**32 rows add up without overflow."""
 
-_LEAST: Final = -900
-"""Exponent of the largest number below which all are 0: no power of two would scale it up."""
+_MIN_EXPONENT: Final = -900
+"""Smallest exponent of the largest number: no power of two would scale up smaller numbers, so they
+count as 0."""
 
 
 def summed(rows: ir.Table, values: Mapping[str, Any], **counts: Any) -> dict[str, float]:
@@ -40,13 +41,13 @@ def summed(rows: ir.Table, values: Mapping[str, Any], **counts: Any) -> dict[str
 def summed_by(
     rows: ir.Table, values: Mapping[str, Any], by: Mapping[str, str], **counts: Any
 ) -> pd.DataFrame:
-    """Return a row for each combination of the columns `by`, which are given with their dtypes.
+    """Sum values by the columns `by`, which are given with their dtypes.
 
     Of each value, the 62 bits below the largest one of its column count, so a sum is as exact as if
-    only its result were rounded. What is infinite, or no number, counts as the largest number, what
-    is missing as 0; a sum that reaches the largest number is infinite. It takes two statements.
+    only its result were rounded. An infinite value or NaN counts as the largest float, a missing
+    one as 0; a sum that reaches the largest float is infinite. It takes two statements.
     """
-    sizes = {name: _size(value).max() for name, value in values.items()}
+    sizes = {name: _magnitude(value).max() for name, value in values.items()}
     [largest] = rows.agg(**sizes).to_pyarrow().to_pylist() if sizes else [{}]
     exponents = {name: _exponent(size) for name, size in largest.items()}
     halves: dict[str, Any] = {}
@@ -68,7 +69,7 @@ def summed_by(
     return found.sort_values(list(by), kind="stable", ignore_index=True) if by else found
 
 
-def _size(value: Any) -> Any:
+def _magnitude(value: Any) -> Any:
     return ibis.cases(
         (value.isnull(), ibis.null("float64")),
         (is_finite(value), value.abs()),
@@ -87,20 +88,20 @@ def _bounded(value: Any) -> Any:
 
 
 def _exponent(largest: float | None) -> int:
-    """Return the power of two below which all numbers are."""
-    return max(_LEAST, math.frexp(largest or 0.0)[1])
+    """Return the exponent of a power of two above all numbers."""
+    return max(_MIN_EXPONENT, math.frexp(largest or 0.0)[1])
 
 
 def _halves(value: Any, exponent: int) -> tuple[Any, Any]:
-    """Return a number as two whole ones; multiplying by powers of two rounds nothing."""
-    high = (value * real(2.0 ** (_HALF - exponent))).floor()
-    whole = high.cast("float64") * real(2.0**_HALF)
-    return high, (value * real(2.0 ** (2 * _HALF - exponent)) - whole).floor()
+    """Split a number into two integers; multiplication by powers of two rounds nothing."""
+    high = (value * real(2.0 ** (_HALF_BITS - exponent))).floor()
+    whole = high.cast("float64") * real(2.0**_HALF_BITS)
+    return high, (value * real(2.0 ** (2 * _HALF_BITS - exponent)) - whole).floor()
 
 
 def _number(high: int, low: int, exponent: int) -> float:
-    """Return what both halves of a sum stand for, rounded once."""
-    whole, bits = (high << _HALF) + low, exponent - 2 * _HALF
+    """Combine both halves of a sum into a float, rounded once."""
+    whole, bits = (high << _HALF_BITS) + low, exponent - 2 * _HALF_BITS
     try:
         found = float(whole << bits) if bits > 0 else whole / (1 << -bits)
     except OverflowError:
@@ -109,15 +110,15 @@ def _number(high: int, low: int, exponent: int) -> float:
 
 
 def share_sum(value: Any, bound: float) -> Any:
-    """Return the sum of values up to a bound on both sides of 0, by 2**-32 of it each."""
+    """Sum values within [-bound, bound], each rounded to 2**-32 of the bound."""
     return _shares(value, bound).sum().cast("float64") * real(bound / SHARE)
 
 
 def share_mean(value: Any, bound: float) -> Any:
-    """Return the mean of values up to a bound on both sides of 0, by 2**-32 of it each."""
+    """Return the mean of values within [-bound, bound], each rounded to 2**-32 of the bound."""
     shares = _shares(value, bound)
     n = shares.count()
-    # Of nothing, 0 by 0 would be no number, which ClickHouse cannot round even where it is missing.
+    # Without values, 0 / 0 would be NaN, which ClickHouse cannot round even in an unused branch.
     mean = shares.sum().cast("float64") / ibis.greatest(n, 1).cast("float64")
     return ibis.ifelse(n > 0, mean * real(bound / SHARE), None)
 

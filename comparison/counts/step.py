@@ -1,4 +1,4 @@
-"""Counts of the pairs of a step by everything but their scores and durations."""
+"""Count the pairs of a step by everything but scores and durations."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -44,16 +44,17 @@ _RANGES: Final = {"worker": "string", "begin": "int64", "end": "int64"}
 
 
 def pair_counts(window: CountedWindow) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Count the pairs by what the flag said, who answered, and how both sides fared.
+    """Count the pairs by rollout, active side, served side, both statuses and models.
 
-    Those of the step are also counted by hour, with the first and the last of each: `traffic`.
+    The second table, `traffic`, counts the pairs of the step by hour, with the first and the last
+    time of each hour.
     """
     found = []
-    parts = window.parts
-    for early in (True, False) if parts.since else (None,):
-        hourly = framed(window.of_all(_HOURLY, early=early), {**_HOURLY_DTYPES, "n": "int64"})
-        part = np.where(hourly["rollout"] == parts.rollout, "step", "other")
-        if early or parts.rollout is None:
+    step = window.step
+    for early in (True, False) if step.since else (None,):
+        hourly = framed(window.count_all(_HOURLY, early=early), {**_HOURLY_DTYPES, "n": "int64"})
+        part = np.where(hourly["rollout"] == step.rollout, "step", "other")
+        if early or step.rollout is None:
             part = np.full(len(hourly), "before" if early else "step")
         found.append(hourly.assign(part=pd.array(part, dtype="string")))
     every = pd.concat(found, ignore_index=True)
@@ -86,9 +87,9 @@ _HOURLY: Final = MergeableCounts(
 
 
 def error_counts(window: CountedWindow) -> dict[str, dict[str, int]]:
-    """Count the failed calls of each side by the type of the exception that was recorded."""
+    """Count the failed calls of each side by the recorded type of the exception."""
     found = framed(
-        window.of_evidence(_ERRORS), {**dict.fromkeys(_ERRORS.by, "string"), "n": "int64"}
+        window.count_evidence(_ERRORS), {**dict.fromkeys(_ERRORS.by, "string"), "n": "int64"}
     )
     sums = {side: found.groupby(f"{side}_error")["n"].sum() for side in SIDES}
     return {
@@ -112,11 +113,11 @@ _ERRORS: Final = MergeableCounts("errors", _failed, [f"{side}_error" for side in
 def worker_counts(
     source: PairSource, flag: str, since: datetime | None = None, until: datetime | None = None
 ) -> pd.DataFrame:
-    """Count, per worker, which of the numbers between the first and the last are there.
+    """Count, per worker, the sequence numbers that exist between its first and its last one.
 
-    Workers are those that may have made pairs of `flag`. The numbers are those of pairs of any
-    flag, and of any time: a pair that took long is numbered after one that was accepted later, and
-    one whose time cannot be is set aside, and not lost.
+    It includes the workers that may have made pairs of `flag`. The numbers are of pairs of any flag
+    and any time: a slow pair is numbered after one that was accepted later, and a pair with an
+    impossible time is set aside, but not lost.
     """
     ranges = source.counted(NUMBER_RANGES, since, until).filter(
         _.worker.isin(_workers_of(source, flag))
@@ -124,14 +125,14 @@ def worker_counts(
     known = _whole_records(source, ranges)
     if known is not None:
         return known
-    every = source.source if isinstance(source, DatedPairs) else source
-    return distinct_numbers(every.table(), ranges, blocks=every.counted(NUMBERS))
+    undated = source.source if isinstance(source, DatedPairs) else source
+    return distinct_numbers(undated.table(), ranges, blocks=undated.counted(NUMBERS))
 
 
 def _whole_records(source: PairSource, ranges: ir.Table) -> pd.DataFrame | None:
-    """Return the counts where the window has the first and the last pair of each worker.
+    """Return the counts from the place's accounting; None if it covers other pairs.
 
-    They have been counted then, with all others, for the account of the place.
+    It can be used if the window has the first and the last pair of each worker.
     """
     if source.accounting is None or (isinstance(source, DatedPairs) and source.set_aside):
         return None
@@ -147,7 +148,7 @@ def _whole_records(source: PairSource, ranges: ir.Table) -> pd.DataFrame | None:
 
 
 def _workers_of(source: PairSource, flag: str) -> list[str]:
-    """Return the workers that may have made pairs of a flag, of those that made any."""
+    """Return the workers with pairs that may have made pairs of this flag."""
     if source.accounting is not None:
         return [each.worker for each in source.accounting.of_flag(flag).workers]
     made = framed(pairs_by_worker(source), {"worker": "string", "flag": "string"})
@@ -158,14 +159,15 @@ def _workers_of(source: PairSource, flag: str) -> list[str]:
 def noise_counts(step: ir.Table, outputs: Iterable[str], pairs: pd.DataFrame) -> pd.DataFrame:
     """Count the pairs whose sides ran the same model by whether their scores differ.
 
-    `pairs` are those of `pair_counts`: nearly always, they say that there are none.
+    `pairs` is the table of `pair_counts`: nearly always it shows that there are no such pairs, so
+    that no query is needed.
     """
     if not pairs["primary_model"].eq(pairs["candidate_model"]).fillna(False).any():
         return stacked([], NOISE)
     names = tuple(outputs)
     if not names:
         return stacked([], NOISE)
-    every = ByOutput(tuple(range(len(names))))
+    by_output = ByOutput(tuple(range(len(names))))
     same = both_ok(step).filter(_.primary_model == _.candidate_model)
 
     def rows(place: int) -> ir.Table:
@@ -173,21 +175,21 @@ def noise_counts(step: ir.Table, outputs: Iterable[str], pairs: pd.DataFrame) ->
         first, second = (output.score(side) for side in SIDES)
         known, other = (is_finite(score).fill_null(False) for score in (first, second))
         differs = ibis.ifelse(known & other, first != second, known != other)
-        return same.select(differs=differs, **every.tag(place))
+        return same.select(differs=differs, **by_output.tag(place))
 
-    counted = every.count(every.union(rows), {"differs": NOISE["differs"]})
+    counted = by_output.count(by_output.union(rows), {"differs": NOISE["differs"]})
     tables = [table.assign(output=names[place])[[*NOISE, "n"]] for place, table in counted.items()]
     return stacked([table.astype(dict(NOISE)) for table in tables], NOISE)
 
 
 def batch_counts(window: CountedWindow) -> tuple[int, int] | None:
-    """Return (differing, all) of the shadows that were scored in a batch and by themselves.
+    """Return (differing, all) of the shadows that were scored both in a batch and by themselves.
 
-    None where none was scored in a batch.
+    None if no shadow was scored in a batch.
     """
     if "shadow_batch" not in window.columns:
         return None
-    counts = fetched(window.of_evidence(_BATCHED), {"agrees": "boolean"})
+    counts = fetched(window.count_evidence(_BATCHED), {"agrees": "boolean"})
     if counts.empty:
         return None
     known = counts[counts["agrees"].notna()]
@@ -204,13 +206,13 @@ _BATCHED: Final = MergeableCounts("batched", _batched, ("agrees",))
 
 
 def sampled_counts(window: CountedWindow) -> tuple[int, int, float, float] | None:
-    """Return (scored, all, sum of shares, sum of their squares) of the pairs under a budget.
+    """Return (scored, all, sum of shares, sum of squared shares) of the pairs under a budget.
 
-    None where there are none.
+    None without such pairs.
     """
     if "shadow_share" not in window.columns:
         return None
-    counts = framed(window.of_evidence(_SAMPLED), _SAMPLED_DTYPES)
+    counts = framed(window.count_evidence(_SAMPLED), _SAMPLED_DTYPES)
     if counts.empty:
         return None
     shares, n = counts["share"].tolist(), counts["n"].tolist()
@@ -235,7 +237,7 @@ _SAMPLED_DTYPES: Final = {"share": "float64", "n": "int64", "scored": "int64"}
 def feature_counts(window: CountedWindow, edges: Mapping[str, tuple[float, ...]]) -> pd.DataFrame:
     """Count the pairs by the bin of each feature that has edges; -1 where it is missing."""
     tables = [
-        fetched(window.of_evidence(_binned(feature, bounds)), FEATURES).assign(feature=feature)
+        fetched(window.count_evidence(_binned(feature, bounds)), FEATURES).assign(feature=feature)
         for feature, bounds in edges.items()
     ]
     return stacked([table.astype(dict(FEATURES)) for table in tables], FEATURES)

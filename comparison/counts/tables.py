@@ -1,7 +1,7 @@
-"""The tables of mergeable counts to which an engine reduces the pairs of a window.
+"""The tables of counts to which an engine reduces the pairs of a window.
 
-Everything that the evidence needs follows from these tables, whatever engine made them (DuckDB on
-this machine, ClickHouse, Spark or Trino beyond), and the tables of two windows can be added up.
+The evidence is computed from these tables alone, whichever engine made them (DuckDB on this
+machine, or ClickHouse, Spark, Trino). The tables of two windows can be added up.
 """
 
 from collections.abc import Mapping
@@ -16,37 +16,41 @@ from comparison.counts.outputs.score_grid import ScoreGrid
 
 @dataclass(frozen=True, slots=True)
 class UnitAggregates:
-    """Count the units that either side alarmed; tables have primary_alarm, candidate_alarm, n.
+    """Counts of units with an alarm of either side; tables have primary_alarm, candidate_alarm, n.
 
-    A pair without a unit stands for its request. Counts of windows add up where `block` is equal;
-    `once` does not, since the same unit may be in both.
+    The request of a pair without a unit counts as a unit. Counts of two windows with equal `block`
+    add up, except `once`: the same unit may be in both windows.
     """
 
     units: int
-    """Units that the pairs name; 0 where none does."""
+    """Units that the pairs name; 0 if no pair names one."""
     requests: int
-    """Pairs that name one."""
+    """Pairs that name a unit."""
     block: int | None
-    """Nanoseconds in which a unit counts once; None: the whole window."""
+    """Length in nanoseconds of a block, in which a unit counts once; None: the whole window."""
     blocks: pd.DataFrame
+    """Each unit once per block."""
     once: pd.DataFrame
     """Each unit once in the window."""
     segments: pd.DataFrame
     """As `blocks`, by segment and value."""
     design_effect: float
+    """Of the flips of a unit, between blocks."""
     hours: pd.DataFrame
     """Each unit once an hour, by `period`."""
     hours_effect: float
     """As `design_effect`, between hours."""
     is_quiet: bool = False
-    """Whether most pairs are alarms: `primary_alarm` then says that a pair was none."""
+    """Whether most pairs are alarms. Then the rarer case is counted: in the tables `primary_alarm`
+    and `candidate_alarm` are true if there is no alarm."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitFailures:
-    """Count the units whose requests called both sides, and those with a request for the candidate.
+    """Counts of units: `called` have a request that called both sides, `active` one for the
+    candidate.
 
-    `failed` has those with a failure or a fallback, by their numbers of requests: called,
+    `failed` counts the units with a failure or a fallback by their numbers of requests: called,
     primary_failed, candidate_failed, active, fallbacks, n.
     """
 
@@ -57,7 +61,7 @@ class UnitFailures:
 
 @dataclass(frozen=True, slots=True)
 class UnitPositives:
-    """Count the units with positive labels, by how many each has and how many a side alarmed.
+    """Counts of units with positive labels, by how many each has and how many each side alarmed.
 
     Tables have old (boolean: old enough to count), positives, primary, candidate (int64), n.
     """
@@ -67,12 +71,13 @@ class UnitPositives:
     once: pd.DataFrame
     """Each unit once in the window."""
     design_effect: float
-    """Of a unit's differences between blocks."""
+    """Of the differences of a unit's recall, between blocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownLabels:
-    """Count the labels whose request id has no pair, of all `given`, with ids of both kinds."""
+    """The number of labels whose request id has no pair, of all `given`; `labels` and `pairs` are
+    examples of request ids of labels and of pairs."""
 
     count: int
     given: int
@@ -82,13 +87,13 @@ class UnknownLabels:
 
 @dataclass(frozen=True, slots=True)
 class OutputAggregates:
-    """Count the pairs of one output in which both sides are `ok` and have a finite score.
+    """Counts of the pairs of one output in which both sides are `ok` and have a finite score.
 
-    Scores are rounded as `grid` says. Tables have one row per combination that occurs, and their
-    count in the column `n` (int64):
+    Scores are rounded by `grid`. Tables have one row for each occurring combination, with its count
+    in the column `n` (int64):
 
         scores    side, score (float64), primary_alarm (boolean, NA: no threshold), label (boolean,
-                  NA: not labelled), low, high (float64: least and largest of what was rounded)
+                  NA: not labelled), low, high (float64: smallest and largest score before rounding)
         joint     primary_score, candidate_score (float64), label
         alarms    period (datetime64[ns, UTC], start of its hour, or minute of a short
                   window), primary_alarm, candidate_alarm (boolean, both known), label
@@ -97,20 +102,21 @@ class OutputAggregates:
                   old (boolean: old enough for its label to count), label: the first pairs of all
                   requests, answered or not; empty without labels of this output
 
-    The label of a pair that is too young is NA but in `coverage`.
+    The label of a pair that is too young is NA, except in `coverage`.
 
     `flips` are the rows (request_id, time, primary_score, candidate_score, candidate_alarm, label)
-    of pairs whose alarms differ, at most 50 with an alarm of the candidate alone and 50 with one of
-    the primary alone, those with the largest difference of scores, largest first.
+    of pairs whose alarms differ: at most 50 with an alarm of only the candidate and 50 with one of
+    only the primary, those with the largest difference of scores, largest first.
     """
 
     name: str
     grid: ScoreGrid
     thresholds: Mapping[str, tuple[float, ...]]
-    """Thresholds that occurred, by side, in order."""
+    """Thresholds that occurred, by side, ascending."""
     unscored: int
+    """Pairs that lack a finite score of a side."""
     unscored_sides: Mapping[str, int]
-    """By side, pairs without a finite score of it."""
+    """By side, pairs without a finite score of that side."""
     scores: pd.DataFrame
     joint: pd.DataFrame
     alarms: pd.DataFrame
@@ -119,14 +125,14 @@ class OutputAggregates:
     flips: pd.DataFrame
     by_unit: UnitAggregates | None = None
     outside: pd.DataFrame | None = None
-    """Pairs without both decisions (not those whose shadow was skipped): primary_alarm,
-    candidate_alarm (boolean, at least one NA), n."""
+    """Pairs without both decisions, except skipped shadows: primary_alarm, candidate_alarm
+    (boolean, at least one NA), n."""
     unit_positives: UnitPositives | None = None
-    """None without labels of this output, or where no pair names a unit."""
+    """None without labels of this output, or if no pair names a unit."""
 
 
 class AnswerCounts(Protocol):
-    """Hold the counts of an output of one kind; `comparison.counts.kinds` has their classes."""
+    """The counts of an output of one kind; its class is in `comparison.counts.kinds`."""
 
     @property
     def kind(self) -> str:
@@ -139,10 +145,10 @@ class AnswerCounts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MinuteCounts:
-    """Count the pairs of the step's last day by minute; `block` is that since 1970.
+    """Counts of the pairs of the step's last day by minute; `block` is the minute since 1970.
 
-    `durations` are as `Aggregates.blocks`; `failures` are the pairs that called both sides, by
-    primary_failed and candidate_failed (boolean).
+    `durations` has the columns of `Aggregates.blocks`. `failures` counts the pairs that called both
+    sides by primary_failed and candidate_failed (boolean).
     """
 
     durations: pd.DataFrame
@@ -151,25 +157,25 @@ class MinuteCounts:
 
 @dataclass(frozen=True, slots=True)
 class Aggregates:
-    """Hold the tables of one flag and window [since, until); each ends in a count `n` (int64).
+    """The tables of one flag and window [since, until); each has a count `n` (int64).
 
         pairs      part ("step", "before": of an earlier step of the same candidate, "other": made
                    while the worker saw another rollout than the step's), rollout (float64, NaN:
-                   unknown), active, served (string, NA: nobody), fallback (boolean),
+                   unknown), active, served (string, NA: no side), fallback (boolean),
                    primary_status, candidate_status (strings), primary_model, candidate_model
                    (strings, NA), first, last (datetime64[ns, UTC])
-        workers    worker, first, last (sequence numbers, int64); n counts distinct ones, of
-                   whatever flag; workers that may have made pairs of this one
+        workers    worker, first, last (sequence numbers, int64); n counts distinct numbers, of
+                   pairs of any flag; only workers that may have made pairs of this flag
         traffic    hour (hours since 1970), first, last: pairs of the step
-        durations  side, bin (0 ... 331, see flags.gate.evidence.Durations): `ok` calls of workers
-                   that are warm
-        blocks     block (ten minutes since 1970), side, bin: the same of the step alone
+        durations  side, bin (0 ... 331, see flags.gate.evidence.Durations): `ok` calls of warm
+                   workers
+        blocks     block (ten minutes since 1970), side, bin: the same, of the step only
         noise      output, differs (boolean): pairs whose sides ran the same model, both `ok`
         features   feature, bin (int64; -1: missing): bins between the edges of `feature_edges`
 
     Duplicates (pairs whose span id occurred before) are counted in `duplicates` and left out of all
-    tables. `unknown_labels` are labels whose request id has no pair (None: no labels were given),
-    `repeated_labels` counts pairs that follow another one of a labelled request.
+    tables. `unknown_labels` are labels whose request id has no pair (None: no labels were given).
+    `repeated_labels` counts further pairs of labelled requests, after the first of each request.
     """
 
     flag: str
@@ -188,21 +194,21 @@ class Aggregates:
     unknown_labels: UnknownLabels | None
     repeated_labels: int
     unit_failures: UnitFailures | None = None
-    """None where no pair names a unit."""
+    """None if no pair names a unit."""
     drawn: tuple[int, int] | None = None
-    """(Given to the candidate, all) of the units that the flag draws; None where it draws
+    """(Assigned to the candidate, all) of the units that the flag draws; None if it draws
     requests."""
     batched: tuple[int, int] | None = None
-    """(Differing, all) of the shadows scored in a batch and by themselves too; None: none was."""
+    """(Differing, all) of the shadows scored both in a batch and by themselves; None: none was."""
     sampled: tuple[int, int, float, float] | None = None
-    """Pairs under a budget of shadows: (scored, all, sum of the shares, sum of their squares)."""
+    """Pairs under a shadow budget: (scored, all, sum of shares, sum of squared shares)."""
     label_columns: tuple[str, ...] = ()
     """Columns of the labels that were given."""
     answers: tuple[AnswerCounts, ...] = ()
-    """Outputs that are not scores, and what is counted of numbers besides."""
+    """Counts of outputs that are not scores."""
     units: int = 0
     """Units that the pairs name."""
     minutes: MinuteCounts | None = None
     """None without pairs."""
     errors: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """By side, its failed calls by the type of the exception, as far as it was recorded."""
+    """By side, failed calls by the recorded type of the exception."""

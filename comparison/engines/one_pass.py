@@ -13,7 +13,7 @@ from comparison.engines.arrays import BATCH, counted_batches, group, numbers
 from comparison.engines.embedded import register_unnamed
 from comparison.engines.mergeable import MergeableCounts, PreparedRows
 
-_PARTS: Final = 8
+_MAX_PENDING: Final = 8
 """Batches whose counts are collected before they are added up: the counts of all batches together
 would take as much memory as the pairs."""
 
@@ -45,7 +45,7 @@ def counted_in_arrays(counts: MergeableCounts, batches: pa.RecordBatchReader) ->
     parts: list[pa.Table] = []
     for part in counted_batches(batches, counts.arrays.compute, counts.by, counts.measures):
         parts.append(part)
-        if len(parts) > _PARTS:
+        if len(parts) > _MAX_PENDING:
             parts = [_merged(counts, parts)]
     return _merged(counts, parts)
 

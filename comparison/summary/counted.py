@@ -99,7 +99,7 @@ def _accounting(source: PairSource) -> Accounting:
     if (known := source.accounting) is not None:
         return known
     whole = DistinctPairs.of(source, None, None)
-    again = 0 if whole.again is None else int(whole.again.n.sum().to_pyarrow().as_py() or 0)
+    again = 0 if whole.repeats is None else int(whole.repeats.n.sum().to_pyarrow().as_py() or 0)
     return account_table(whole.table, again, ReadCounts())
 
 

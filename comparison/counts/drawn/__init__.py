@@ -1,1 +1,1 @@
-"""What the flag drew, and what happened downstream by the side that it assigned."""
+"""The requests and units that the flag drew, and their outcomes by assigned side."""

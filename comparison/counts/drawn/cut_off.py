@@ -1,4 +1,4 @@
-"""Until when pairs are old enough for what comes late: labels, outcomes."""
+"""The cut-off time: pairs before it are old enough for late labels and outcomes."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,9 +8,9 @@ _HOUR: Final = timedelta(hours=1)
 
 
 def cut_off(now: datetime, delay: timedelta) -> datetime:
-    """Return until when pairs are old enough.
+    """Return the time before which pairs are old enough.
 
-    Of a day or longer, a delay ends at a whole hour: looks within it count the same.
+    With a delay of a day or longer, it is a whole hour: looks within that hour count the same.
     """
     before = now - delay
     return before.replace(minute=0, second=0, microsecond=0) if delay >= _DAY else before

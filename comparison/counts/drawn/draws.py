@@ -1,4 +1,4 @@
-"""What the flag drew a pair for, and whether it made a difference to the caller who answered."""
+"""What the flag drew for a pair, and whether both answers differ for the caller (a flip)."""
 
 from typing import Any, Final
 
@@ -10,32 +10,32 @@ from comparison.engines.sources import scored_outputs
 from comparison.pairs.sides import SIDES
 from flags.pairing.kinds.registry import samenesses
 
-_WORDS: Final = tuple(f"primary_{each.exact}." for each in samenesses())
-"""Columns of what differs for the caller where the words differ."""
+_EXACT_COLUMNS: Final = tuple(f"primary_{each.exact}." for each in samenesses())
+"""Prefixes of columns whose values differ exactly if the answers differ for the caller."""
 
 EACH_REQUEST: Final = ("requestId", "random")
-"""Stickiness by which each request is drawn for itself."""
+"""Values of stickiness with which the flag draws each request by itself."""
 
 
 def is_drawn_by_request(pairs: ir.Table) -> Any:
-    """Say of a pair that the flag drew its request for itself."""
+    """Return whether the flag drew the request of a pair by itself."""
     if "stickiness" not in pairs.columns:
         return ibis.literal(True)
     return pairs.stickiness.isnull() | pairs.stickiness.isin(EACH_REQUEST)
 
 
 def drawn_unit(pairs: ir.Table, by_request: Any) -> Any:
-    """Return what the flag drew of a pair: what it is sticky on, else the request."""
+    """Return what the flag drew for a pair: the value it is sticky on, else the request."""
     found = [pairs[name] for name in ("drawn", "unit", "request_id") if name in pairs.columns]
     return ibis.ifelse(by_request, pairs.request_id, ibis.coalesce(*found))
 
 
 def flip_of(pairs: ir.Table) -> Any:
-    """Return 1 where the sides' answers differ for the caller, 0 where not, else missing.
+    """Return 1 if the sides' answers differ for the caller, 0 if not, missing if unknown.
 
-    They differ by a decision, else by a score, or by the digest of what was sent. Where only one
-    side answered: a candidate that failed is replaced by the primary, so that both arms get the
-    same; a primary that failed is not.
+    They differ by a decision, without decisions by a score, or by the digest of the answer. If only
+    one side answered: a failed candidate is replaced by the primary, so both arms get the same
+    answer; a failed primary is not replaced.
     """
     differences = list(_differences(pairs))
     status = {side: pairs[f"{side}_status"] for side in SIDES}
@@ -74,7 +74,7 @@ def _differences(pairs: ir.Table) -> Any:
             yield by_score
     for name in pairs.columns:
         other = name.replace("primary_", "candidate_", 1)
-        if name.startswith(_WORDS) and other in pairs.columns:
+        if name.startswith(_EXACT_COLUMNS) and other in pairs.columns:
             yield pairs[name] != pairs[other]
     digests = [f"{side}_digest" for side in SIDES]
     if all(name in pairs.columns for name in digests):

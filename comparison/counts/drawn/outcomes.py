@@ -1,7 +1,7 @@
-"""Counts of what happened downstream, by the side that the flag assigned.
+"""Count outcomes (what happened downstream) by the side that the flag assigned.
 
-Like `comparison.counts.aggregate`, expressions that mean the same to every engine. An outcome finds
-its request or its unit among `DrawnPairs`; the units are then counted as cells.
+Like `comparison.counts.aggregate`, it uses expressions that mean the same in every engine. An
+outcome is joined with its request or unit among `DrawnPairs`; the units are then counted as cells.
 """
 
 from collections.abc import Sequence
@@ -33,10 +33,10 @@ from comparison.outcomes import MetricRows
 from flags.playbook.outcomes import OutcomePlan
 
 LEVELS: Final = 64
-"""Steps to which a continuous outcome is rounded."""
+"""Levels to which a continuous outcome is rounded."""
 
 QUANTILE: Final = 0.999
-"""Of what the shadow has shown of a continuous outcome, the most that counts of one unit."""
+"""Quantile of a continuous outcome in the shadow stage, which caps the sum of one unit."""
 
 SKEW: Final = 60 * 1_000_000_000
 """Nanoseconds by which the clock of an outcome may be behind that of its request."""
@@ -46,33 +46,33 @@ def count_outcomes(
     drawn: DrawnPairs,
     rows: MetricRows,
     plan: OutcomePlan,
-    most: float,
+    cap: float,
     runs: Sequence[RolloutRun],
 ) -> OutcomeCounts:
-    """Count the outcomes of one metric; `most` of one unit count."""
+    """Count the outcomes of one metric; the sum of a unit is capped at `cap`."""
     late = int(plan.cut_off.total_seconds() * 1e9)
     outcomes = drawn.source.cached(rows.table())
-    old = drawn.older(plan.cut_off, runs if plan.by == "unit" else ())
+    old = drawn.old_enough(plan.cut_off, runs if plan.by == "unit" else ())
     units = drawn.source.cached(drawn.units(old))
     if plan.by == "unit":
         matched = _by_unit(outcomes, drawn.requests, units, late)
     else:
         matched = _by_request(outcomes, old, late)
     matched = drawn.source.cached(matched)
-    levels = LEVELS if plan.kind == "continuous" else max(1, round(most))
+    levels = LEVELS if plan.kind == "continuous" else max(1, round(cap))
     sizes = sizes_of(units)
     inside = matched.filter(_.inside)
-    happened = with_sums(drawn.source, units.filter(~is_mixed()), inside, most)
-    strange_units = _strange_units(outcomes, drawn.every)
+    happened = with_sums(drawn.source, units.filter(~is_mixed()), inside, cap)
+    unknown_units = _count_unknown_units(outcomes, drawn.all_pairs)
     on_flips = inside.filter(_.on_flip, _.value > 0)
     return OutcomeCounts(
-        cells=fetched(cells_of(happened, most, levels, sizes.block), CELLS),
+        cells=fetched(cells_of(happened, cap, levels, sizes.block), CELLS),
         novelty=novelty_of(on_flips, drawn.requests) if drawn.has_units else no_novelty(),
         levels=levels,
         block=sizes.block,
         used=row_count(inside),
-        without_pair=_strange_requests(outcomes, drawn.every) + strange_units,
-        strange_units=strange_units,
+        without_pair=_count_unknown_requests(outcomes, drawn.all_pairs) + unknown_units,
+        unknown_units=unknown_units,
         outside=row_count(matched.filter(~_.inside)),
         early=row_count(matched.filter(_.early)) if plan.by == "request" else 0,
         young=row_count(drawn.requests) - row_count(old),
@@ -82,9 +82,9 @@ def count_outcomes(
 
 
 def shadow_quantile(drawn: DrawnPairs, rows: MetricRows) -> float | None:
-    """Return the quantile of what the shadow has shown; None without an outcome of it."""
+    """Return `QUANTILE` of the outcomes by request in the shadow stage; None without outcomes."""
     outcomes = rows.table()
-    early = drawn.every.filter(_.rollout == 0, _.time < nanoseconds(drawn.now))
+    early = drawn.all_pairs.filter(_.rollout == 0, _.time < nanoseconds(drawn.now))
     shadow = early.select("request_id").distinct()
     found = outcomes.inner_join(shadow, outcomes.outcome_id == shadow.request_id)
     values = summed_by(found, {"value": _.value}, {"request_id": "string"})["value"]
@@ -93,7 +93,7 @@ def shadow_quantile(drawn: DrawnPairs, rows: MetricRows) -> float | None:
 
 
 def _by_request(outcomes: ir.Table, old: ir.Table, late: int) -> ir.Table:
-    """Return the outcomes of requests: unit, rollout, arm, value, whether on a flip."""
+    """Join outcomes with their requests: unit, rollout, arm, value, whether on a flip."""
     found = outcomes.inner_join(old, outcomes.outcome_id == old.request_id)
     return found.select(
         "unit",
@@ -108,11 +108,11 @@ def _by_request(outcomes: ir.Table, old: ir.Table, late: int) -> ir.Table:
 
 
 def _by_unit(outcomes: ir.Table, requests: ir.Table, units: ir.Table, late: int) -> ir.Table:
-    """Return the outcomes of units, those that name a request by the unit of that."""
+    """Join outcomes with their units, or with the units of the requests that they name."""
     requests = requests.select("request_id", of_request=_.unit)
     named = outcomes.left_join(requests, outcomes.outcome_id == requests.request_id)
-    named = named.mutate(whose=ibis.coalesce(_.outcome_unit, _.of_request))
-    found = named.select("whose", "value", "occurred").inner_join(units, _.whose == units.unit)
+    named = named.mutate(owner=ibis.coalesce(_.outcome_unit, _.of_request))
+    found = named.select("owner", "value", "occurred").inner_join(units, _.owner == units.unit)
     since = found.flipped_at.fill_null(found.first)
     return found.select(
         "unit",
@@ -126,22 +126,22 @@ def _by_unit(outcomes: ir.Table, requests: ir.Table, units: ir.Table, late: int)
 
 
 def _inside(occurred: Any, first: Any, since: Any, late: int) -> Any:
-    """Say whether an outcome came after the first request and before the cut-off."""
+    """Return whether an outcome came after the first request and before the cut-off."""
     inside = occurred >= first - SKEW
     if late:
         inside &= occurred < since + late
     return inside.fill_null(True)
 
 
-def _strange_requests(outcomes: ir.Table, pairs: ir.Table) -> int:
-    """Count the outcomes of requests that no pair has, of whatever time."""
+def _count_unknown_requests(outcomes: ir.Table, pairs: ir.Table) -> int:
+    """Count the outcomes whose request id has no pair of any time."""
     ids = pairs.select("request_id").distinct()
     named = outcomes.filter(_.outcome_id.notnull())
     return row_count(named.anti_join(ids, named.outcome_id == ids.request_id))
 
 
-def _strange_units(outcomes: ir.Table, pairs: ir.Table) -> int:
-    """Count the outcomes that name only a unit, and one that no pair has, of whatever time."""
+def _count_unknown_units(outcomes: ir.Table, pairs: ir.Table) -> int:
+    """Count the outcomes that name only a unit, and whose unit has no pair of any time."""
     named = outcomes.filter(_.outcome_id.isnull())
     units = with_columns(pairs, ["unit", "drawn"], "string")
     known = units.select(known=ibis.coalesce(_.drawn, _.unit)).distinct()

@@ -1,8 +1,8 @@
 """The requests and units that a flag drew between both sides.
 
-What the flag draws once (a user, say, or each request) is a unit here. It is there once for each
-rollout at which it was seen, with what its arms at the rollouts before say of its place: a flag
-that is sticky gives it a fixed one between 0 and 100, and the candidate to those below the rollout.
+A unit is what the flag draws once: a user, say, or each request. It has a row for each rollout at
+which it was seen. A sticky flag gives a unit a fixed place between 0 and 100, and assigns the
+candidate to places below the rollout, so the unit's arms at earlier rollouts bound its place.
 """
 
 from collections.abc import Sequence
@@ -27,31 +27,33 @@ from flags.gate.blocks import fitting_size
 
 @dataclass(frozen=True, slots=True)
 class RolloutRun:
-    """Hold the time [begin, end) in which the flag was at a rollout; both in nanoseconds."""
+    """The time [begin, end) in which the flag was at one rollout; in nanoseconds since 1970."""
 
     rollout: float
     begin: int
     end: int | None
-    """None of the newest one."""
+    """None for the newest run."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnPairs:
-    """Hold the pairs of a flag that it drew between both sides, one row for each request.
+    """The requests of a flag that it drew between both sides.
 
-    Columns: request_id, unit, rollout, first, low and high arm (0 primary, 1 candidate), flip (1,
-    0, missing: nobody knows); maybe `value`, whether a label is positive.
+    Columns of `requests`: request_id, unit, rollout, first (time), low and high (smallest and
+    largest arm: 0 primary, 1 candidate), flip (1, 0, missing: unknown); with labels maybe `value`,
+    whether a label is positive.
     """
 
     source: PairSource
     requests: ir.Table
-    every: ir.Table
-    """Request ids of the flag, of whatever time and rollout."""
+    all_pairs: ir.Table
+    """The pairs of the flag of any time and rollout."""
     has_units: bool
     """Whether the flag draws units, which may have several requests each."""
     now: datetime
-    others: ir.Table | None = None
-    """Where `requests` have no `value`, those whose label is not negative, with it; else None."""
+    exceptions: ir.Table | None = None
+    """The requests whose label is not negative, with `value`, if `requests` has no `value`; else
+    None."""
 
     @classmethod
     def of(
@@ -62,18 +64,18 @@ class DrawnPairs:
         now: datetime,
         prepared: tuple[ir.Table, ir.Table | None] | None = None,
     ) -> "DrawnPairs":
-        """Reduce the pairs accepted from `since` until `now`, when they are asked for.
+        """Reduce the pairs accepted from `since` until `now`, the time of the look.
 
-        `prepared` are those of `PreparedPairs.drawn`, where these are prepared.
+        `prepared` is the result of `PreparedPairs.drawn`, if it is not None.
         """
-        every = source.table().filter(_.flag == flag)
+        all_pairs = source.table().filter(_.flag == flag)
         pairs = source.table(since, now).filter(_.flag == flag)
         pairs = pairs.filter(_.active.notnull(), _.rollout > 0, _.rollout < 100)
         has_units = "stickiness" in pairs.columns
         if has_units:
             drawn = pairs.filter(_.stickiness.notnull(), ~_.stickiness.isin(EACH_REQUEST))
             has_units = bool(row_count(drawn.limit(1)))
-        requests, others = prepared or (None, None)
+        requests, exceptions = prepared or (None, None)
         if requests is None:
             reduced = pairs.select(
                 "request_id",
@@ -84,17 +86,17 @@ class DrawnPairs:
                 flip=flip_of(pairs),
             )
             requests = requests_of(reduced, repeated_requests(source, reduced))
-        return cls(source, requests, every, has_units, now, others)
+        return cls(source, requests, all_pairs, has_units, now, exceptions)
 
     def cached(self) -> "DrawnPairs":
-        """Return these, reduced once for all questions."""
+        """Return the same, with `requests` computed once for all statements."""
         return replace(self, requests=self.source.cached(self.requests))
 
-    def older(self, delay: timedelta, runs: Sequence[RolloutRun]) -> ir.Table:
+    def old_enough(self, delay: timedelta, runs: Sequence[RolloutRun]) -> ir.Table:
         """Return the requests that are older than a delay.
 
-        With `runs`, those whose delay lies in one run: a unit whose side changes
-        with the rollout before then would bring what the other side did.
+        With `runs`, only requests whose whole delay lies in one run: if the side of a unit changes
+        within the delay, its later outcomes may come from the other side.
         """
         old = self.requests.filter(_.first < nanoseconds(cut_off(self.now, delay)))
         if not runs:
@@ -108,9 +110,9 @@ class DrawnPairs:
         return old.filter(inside)
 
     def units(self, old: ir.Table, **values: Any) -> ir.Table:
-        """Reduce to units and rollouts: arms, first request, first flip, bounds of the place.
+        """Group requests by unit and rollout: arms, first request, first flip, bounds of the place.
 
-        `values` of requests are added up.
+        `values` are columns of requests, which are summed.
         """
         flipped_at = ibis.ifelse(_.flip == 1, _.first, None)
         if not self.has_units:  # each request is a unit
@@ -133,11 +135,11 @@ class DrawnPairs:
             flipped=_.flip.max(),
             **{name: value.sum() for name, value in values.items()},
         )
-        return _with_places(self.source, self.source.cached(grouped))  # asked three times
+        return _with_places(self.source, self.source.cached(grouped))  # three statements read it
 
 
 def _with_places(source: PairSource, units: ir.Table) -> ir.Table:
-    """Add bounds of each unit's place, from its arms at the rollouts before: few have several."""
+    """Add bounds of each unit's place, from its arms at earlier rollouts; few units have any."""
     several = units.group_by("unit").agg(n=_.count()).filter(_.n > 1)
     again = units.semi_join(several, "unit").select(
         "unit", earlier=_.first, earlier_rollout=_.rollout, earlier_arm=_.arm
@@ -159,7 +161,7 @@ def _with_places(source: PairSource, units: ir.Table) -> ir.Table:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Count units, and those that saw both sides; `block` is a size of blocks of time for them."""
+    """The number of units and of mixed units (which saw both sides), and a fitting block size."""
 
     units: int
     mixed: int
@@ -167,7 +169,7 @@ class Sizes:
 
 
 def sizes_of(units: ir.Table) -> Sizes:
-    """Count units in one query; their blocks are as many as a chart can show."""
+    """Count units in one query; the block size gives as many blocks as a chart can show."""
     found = units.agg(
         n=_.count(),
         mixed=ibis.ifelse(is_mixed(), 1, 0).sum(),
@@ -180,14 +182,14 @@ def sizes_of(units: ir.Table) -> Sizes:
 
 
 def is_mixed() -> Any:
-    """Say of a unit that it saw both sides, or one that its place cannot give it."""
+    """Return whether a unit saw both sides, or a side that contradicts its place."""
     both = _.arm != _.other
     misplaced = ((_.arm == 1) & (_.rollout <= _.low)) | ((_.arm == 0) & (_.rollout >= _.high))
     return both | misplaced
 
 
 def rollout_runs(slots: pd.DataFrame) -> tuple[RolloutRun, ...]:
-    """Return in which time which rollout was in force, by the most pairs of each slot of time.
+    """Return the runs of the flag: the rollout of a slot of time is that of most of its pairs.
 
     `slots` is as in `comparison.judgement.runs.latest_run`.
     """

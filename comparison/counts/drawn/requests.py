@@ -1,4 +1,4 @@
-"""From pairs to requests: one that was sent again has several pairs."""
+"""Reduce pairs to requests: a request that was sent again has several pairs."""
 
 import ibis
 import ibis.expr.types as ir
@@ -11,11 +11,11 @@ from comparison.engines.sources import PairSource
 
 
 def requests_of(pairs: ir.Table, repeats: ir.Table | None) -> ir.Table:
-    """Reduce pairs to requests: a retry has the arm, and the flip, of all of its pairs.
+    """Reduce pairs to requests; a repeated request combines the arms and flips of its pairs.
 
-    `pairs` have request_id, unit, rollout, time, arm and flip, and maybe `value`, which is the same
-    in all pairs of a request. `repeats` are those of `repeated_requests`, of these pairs or more.
-    Only what repeats is grouped: nearly all requests have one pair.
+    `pairs` has request_id, unit, rollout, time, arm and flip, and maybe `value`, which is the same
+    in all pairs of a request. `repeats` is the result of `repeated_requests` for these pairs or
+    more. Only repeated requests are grouped: nearly all requests have one pair.
     """
     value = {"value": _["value"]} if "value" in pairs.columns else {}
     once = pairs.select(
@@ -44,8 +44,8 @@ def repeated_requests(
 ) -> ir.Table | None:
     """Return the requests with several pairs: request_id, first (time), again (how many more).
 
-    None if there are none. Where the engine hashes, only ids of the same hash are grouped; `known`
-    are these hashes.
+    None if there are none. If the engine can hash, only ids with a repeated hash are grouped;
+    `known` has the hashes, if they exist already.
     """
     if known is None and can_hash(pairs):
         known = IdHashes.of(pairs.get_backend(), pairs, "request_id")

@@ -1,5 +1,5 @@
-"""Counts of one kind of answer each; `window.py` holds what they are counted in.
+"""Count answers by their kind, a module for each; `window.py` has what all kinds share.
 
-The module of a kind has `outputs(window)`, the names of those that it counts, and
-`count(window, output)`, which makes mergeable tables of one.
+The module of a kind has `outputs(window)`, which returns the names of the outputs of that kind, and
+`count(window, output)`, which reduces one output to mergeable tables.
 """

@@ -1,4 +1,4 @@
-"""Counts of classes: what both sides said, and what it turned out to be, in one table."""
+"""Count classes: the classes of both sides and the label, in one table."""
 
 import re
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ CLASSES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class CategoryCounts:
-    """Hold the counts of an output.
+    """The counts of an output.
 
-    `classes` has what each side said (NA: nothing that could be read), the label that counts, and
-    whether it is among the likeliest classes that a side recorded. `levels` has the figure
-    `right`: 1 where the candidate alone is right, -1 where the primary alone is; `right_primary`
-    and `right_candidate` are of the pairs that each side answered. The sums of `parts` are
+    `classes` has the class of each side (NA: none could be read), the label if it counts, and by
+    side whether the label is among the likeliest classes that the side recorded. `levels` has the
+    figure `right`: 1 if only the candidate is right, -1 if only the primary is; `right_primary` and
+    `right_candidate` are the same for the pairs that each side answered. The sums of `parts` are
     `agrees`, `labelled` and, by side, how often it is right.
     """
 
@@ -49,7 +49,7 @@ class CategoryCounts:
 
 
 def outputs(window: KindWindow) -> tuple[str, ...]:
-    """Return the outputs that have classes."""
+    """Return the outputs with classes."""
     names = outputs_with(window.step.columns, CLASS)
     recorded = {name: _of(window.step, name)[0].notnull().sum() for name in names}
     if not names:
@@ -62,16 +62,16 @@ def outputs(window: KindWindow) -> tuple[str, ...]:
 def count(window: KindWindow, output: str) -> CategoryCounts:
     """Count an output."""
     pairs = with_columns(both_ok(window.step), _columns(output), "string")
-    said, top = ({side: pairs[f"{side}_{w}.{output}"] for side in SIDES} for w in (CLASS, TOP))
+    classes, top = ({side: pairs[f"{side}_{w}.{output}"] for side in SIDES} for w in (CLASS, TOP))
     tops = {f"{side}_likely": top[side] for side in SIDES}
-    rows = window.prepared(pairs, output, **said, **tops)
+    rows = window.prepared(pairs, output, **classes, **tops)
     rows = rows.filter(rows.primary.notnull() | rows.candidate.notnull())  # those of its API
     if "label" in rows.columns:
         rows = rows.mutate(label=_as_class(rows, output, "label"))
         rows = rows.mutate(known=_as_class(rows, output, "known"))
     else:
         rows = rows.mutate(label=ibis.null("string"))
-    hit = {f"{side}_top": _hit(rows, side) for side in SIDES}
+    hit = {f"{side}_top": _label_is_likely(rows, side) for side in SIDES}
     counted = count_by(rows, primary=_.primary, candidate=_.candidate, label=_.label, **hit)
     values = _figures(rows)
     return CategoryCounts(
@@ -88,9 +88,9 @@ PART_SUMS: Final = ("agrees", "labelled", *(f"{side}_right" for side in SIDES))
 
 
 def _figures(rows: ir.Table) -> ir.Table:
-    """Return of each pair whether the sides agree, and with a label which of them are right.
+    """Return for each pair whether the sides agree, and with a label which of them are right.
 
-    Labels of young pairs are among them: parts show what they say.
+    Labels of young pairs are included: the parts need them.
     """
     read = rows.filter(rows.primary.notnull(), rows.candidate.notnull())
     known = read.known if "known" in read.columns else read.label
@@ -124,10 +124,10 @@ def _of(step: ir.Table, output: str) -> list[Any]:
     return [step[name] for name in names if name in step.columns]
 
 
-def _hit(rows: ir.Table, side: str) -> Any:
-    """Say whether the label is among the likeliest classes, each of which is between bars."""
+def _label_is_likely(rows: ir.Table, side: str) -> Any:
+    """Return whether the label is among the likeliest classes, which are separated by bars."""
     likely = rows[f"{side}_likely"]
-    # Polars finds a column's text in no text, but in an array.
+    # Polars can look up a column's value in an array, but not in a text.
     found = split_at(likely, "|").contains(rows.label)
     return ibis.ifelse(likely.notnull() & rows.label.notnull(), found, None)
 
@@ -146,7 +146,7 @@ def _as_class(rows: ir.Table, output: str, column: str) -> Any:
 
 
 def _names_of_truths(rows: ir.Table, output: str) -> tuple[str, str]:
-    """Return which classes are meant by labels that are truths, as 1 and 0 are."""
+    """Return the names of the classes that stand for boolean labels, true first."""
     names: set[str] = set()
     for side in SIDES:
         found = rows.select(name=rows[side]).distinct().to_pyarrow()["name"].to_pylist()

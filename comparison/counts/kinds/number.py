@@ -1,4 +1,4 @@
-"""Counts of numbers without a threshold: sums of both sides, their differences and their errors."""
+"""Count numbers without a threshold: sums of both sides, their differences and their errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from ibis import _
 
-from comparison.counts.bins import cut, in_units, real
+from comparison.counts.bins import in_units, real, winsorise
 from comparison.counts.kinds.parts import PartCounts, part_columns, part_counts
 from comparison.counts.kinds.window import KindWindow, LevelCounts, served_coverage
 from comparison.counts.outputs.columns import both_ok, is_finite, with_columns
@@ -20,34 +20,34 @@ from comparison.labels.types import LabelType
 from comparison.pairs.sides import SIDES
 
 SAMPLE: Final = 1_000
-"""Pairs, the first ones, whose numbers fix the units in which differences are counted."""
+"""The first pairs, whose numbers determine the units in which differences are counted."""
 
 BOUND: Final = 4.0
-"""Units at which a difference is cut (winsorised): further ones count as this one."""
+"""Units at which a difference is winsorised: larger differences count as this one."""
 
 EARLY: Final = "early_error"
-"""Column of the difference of errors by all labels, those of young pairs too."""
+"""Column of the difference of errors by all labels, including those of young pairs."""
 
 GROSS: Final = 10.0
-"""Mean errors beyond which an error is a gross one."""
+"""Multiple of the mean error beyond which an error is gross."""
 
 _ANSWERED: Final = {side: f"error_{side}" for side in SIDES}
 _WHOLE: Final = ("gross", *_ANSWERED.values())
-"""Figures that are not counted of parts."""
+"""Figures that are not counted by part."""
 
 
 @dataclass(frozen=True, slots=True)
 class NumberCounts:
-    """Hold the sums of an output and the counts of its differences by level.
+    """The sums of an output and the counts of its differences by level.
 
-    `spread` and `error` are the units: how far the primary's numbers lie apart, and its mean error,
-    on the first pairs. Counts with equal units add up. `sums` are of all pairs and, ending in
-    `_labelled`, of those with a label. `levels` has the figures `bias` (candidate less primary),
-    `distance` (without its sign) and `error` (candidate's less primary's; `error_primary` and
+    `spread` and `error` are the units: the spread of the primary's numbers, and its mean error, on
+    the first pairs. Counts with equal units add up. `sums` are of all pairs or, if the name ends in
+    `_labelled`, of labelled pairs. `levels` has the figures `bias` (candidate minus primary),
+    `distance` (its absolute value) and `error` (candidate's minus primary's; `error_primary` and
     `error_candidate` are of the pairs that each side answered), in 4,096 parts of `BOUND` units,
-    and `gross`: 1 where the candidate's error alone is a gross one, -1 where the primary's is.
-    `coverage` counts pairs by who answered and whether there is a label. The sums of
-    `parts` are `difference`, `labelled` and the losses of both sides.
+    and `gross`: 1 if only the candidate's error is gross, -1 if only the primary's is.
+    `coverage` counts pairs by served side and whether there is a label. The sums of `parts` are
+    `difference`, `labelled` and the losses of both sides.
     """
 
     name: str
@@ -108,10 +108,11 @@ def _parts(window: KindWindow, figures: ir.Table, bounds: Mapping[str, float]) -
 
 
 def _center_and_spread(rows: ir.Table, column: str = "primary") -> tuple[float, float | None]:
-    """Return the median of a column's first numbers, and how far they lie apart.
+    """Return the median and the spread of a column's first numbers.
 
-    That is the distance of their 10 % and 90 % quantiles, which no outlier changes, as if they were
-    normal; their standard deviation where these are equal. None where all are.
+    The spread is the standard deviation of a normal distribution with the same 10 % and 90 %
+    quantiles, which no outlier changes; if these are equal, the standard deviation of the numbers.
+    It is None if all numbers are equal.
     """
     values = _first(rows, column)
     if not len(values):
@@ -122,19 +123,19 @@ def _center_and_spread(rows: ir.Table, column: str = "primary") -> tuple[float, 
 
 
 def _first_error(rows: ir.Table) -> float | None:
-    """Return the primary's mean error on the first pairs that have a label."""
+    """Return the primary's mean error on the first labelled pairs; None if it is 0 or unknown."""
     values = _first(rows.filter(rows.known.notnull()), "primary_loss")
     return float(values.mean()) or None if len(values) else None
 
 
 def _first(rows: ir.Table, column: str) -> npt.NDArray[np.float64]:
-    """Return a column of the first pairs, by time."""
+    """Return a column of the first pairs by time."""
     first = rows.order_by("at", "who", column).limit(SAMPLE).select(column).to_pyarrow()[column]
     return np.asarray(first, dtype=np.float64)
 
 
 def _loss(value: Any, label: Any, quantile: float | None) -> Any:
-    """Return the absolute error, or the pinball loss of a quantile."""
+    """Return the absolute error, or with a quantile the pinball loss."""
     if quantile is None:
         return (value - label).abs()
     return ibis.ifelse(
@@ -149,10 +150,13 @@ def _figures(
     values: dict[str, Any] = {}
     bounds: dict[str, float] = {}
     if spread is not None:
-        values |= {"bias": _cut(difference, spread), "distance": _cut(difference.abs(), spread)}
+        values |= {
+            "bias": _winsorise(difference, spread),
+            "distance": _winsorise(difference.abs(), spread),
+        }
         bounds |= {"bias": BOUND * spread, "distance": BOUND * spread}
     if error is not None:
-        difference_of_losses = _cut(rows.candidate_loss - rows.primary_loss, error)
+        difference_of_losses = _winsorise(rows.candidate_loss - rows.primary_loss, error)
         counts = rows.label.notnull()
         values["error"] = ibis.ifelse(counts, difference_of_losses, None)
         values[EARLY] = difference_of_losses
@@ -173,12 +177,12 @@ def _figures(
 PART_SUMS: Final = ("difference", "labelled", *(f"{side}_loss" for side in SIDES))
 
 
-def _cut(value: Any, unit: float) -> Any:
-    return cut(value, BOUND * unit)
+def _winsorise(value: Any, unit: float) -> Any:
+    return winsorise(value, BOUND * unit)
 
 
 def _sums(rows: ir.Table, center: float, is_labelled: bool) -> dict[str, float]:
-    """Add up what all plain figures follow from, about a center so that no digits are lost."""
+    """Sum the moments of both sides and of the errors, about a center to keep all digits."""
     difference = _.candidate - _.primary
     counts = {"n": _.count()}
     values: dict[str, Any] = {
@@ -205,14 +209,15 @@ def _sums(rows: ir.Table, center: float, is_labelled: bool) -> dict[str, float]:
 
 
 def _fit(rows: ir.Table) -> dict[str, float]:
-    """Add up how far both sides' numbers go with the labels, cut so that no one outweighs all.
+    """Sum the products that correlate both sides' numbers with the labels.
 
-    Each is counted from its own center in its own spread, both of the first labelled pairs.
+    Each number is centered and scaled by the first labelled pairs, and winsorised, so that no
+    single one outweighs all others.
     """
     labelled = rows.filter(rows.label.notnull())
     units = {name: _center_and_spread(labelled, name) for name in ("label", *SIDES)}
     near = {
-        name: cut(in_units(labelled[name] - real(center), spread), BOUND)
+        name: winsorise(in_units(labelled[name] - real(center), spread), BOUND)
         for name, (center, spread) in units.items()
         if spread is not None
     }

@@ -1,7 +1,7 @@
-"""Counts of parts of an output's pairs: values of segments, the last days, with and without label.
+"""Count parts of an output's pairs: values of segments, the last days, with and without label.
 
-A pair is in several parts at once. All parts are counted in one statement, by the words that name
-them: `0=EU` is the value EU of the first segment, `0` the pairs that name none.
+A pair is in several parts at once. All parts are counted in one statement, by a text that names the
+part: `0=EU` is the value EU of the first segment, `0` the pairs without a value of it.
 """
 
 from collections.abc import Mapping
@@ -22,13 +22,13 @@ from comparison.engines.grouping import HOUR, count_by, empty, fetched
 from flags.gate.evidence import PartRole
 
 MOST_VALUES: Final = 100
-"""Values of a segment that are counted, those with most pairs."""
+"""Values of a segment that are counted at most: those with most pairs."""
 
 AGES: Final = (1, 3, 7)
-"""Days: pairs are told apart by whether they are younger than these."""
+"""Ages in days: a pair is in the part of the first age that it is younger than."""
 
 OLDER: Final = str(len(AGES))
-"""The age of all others."""
+"""The value of the part with all older pairs."""
 
 _DAY: Final = 24 * HOUR
 _PART: Final = {"role": "string", "segment": "string", "value": "string"}
@@ -37,10 +37,10 @@ _LEVEL: Final = {"figure": "string", "level": "int64"}
 
 @dataclass(frozen=True, slots=True)
 class PartCounts:
-    """Hold the tables of an output's parts: role, segment, value; those of two windows add up.
+    """The tables of an output's parts by role, segment and value; those of two windows add up.
 
     `levels` counts units by figure and level, as `KindWindow.levels` does. `sums` has the number of
-    pairs, `n`, and sums by name. A part with the role `recent` has, as its value, the place of its
+    pairs `n` and the sums by name. The value of a part with the role `recent` is the place of its
     age in `AGES`.
     """
 
@@ -49,32 +49,34 @@ class PartCounts:
 
 
 def part_columns(rows: ir.Table) -> list[str]:
-    """Return the columns that say to which parts a pair belongs."""
-    return [name for name in rows.columns if name in _NEEDED or name.startswith(SEGMENT)]
+    """Return the columns that determine the parts of a pair."""
+    return [name for name in rows.columns if name in _PART_INPUTS or name.startswith(SEGMENT)]
 
 
-_NEEDED: Final = ("who", "at", "known", "old")
+_PART_INPUTS: Final = ("who", "at", "known", "old")
 
 
 def part_counts(
     window: KindWindow, rows: ir.Table, figures: Mapping[str, float], sums: tuple[str, ...]
 ) -> PartCounts:
-    """Count columns of `rows`: `figures` by level, each cut at its bound, and `sums` added up."""
+    """Count `figures` of `rows` by level, winsorised at their bounds; sum the columns `sums`."""
     segments = sorted(name for name in rows.columns if name.startswith(SEGMENT))
-    words = [_value_of(rows, name, place) for place, name in enumerate(segments)]
-    words.append(_age(rows, window.last))
+    names = [_value_of(rows, name, place) for place, name in enumerate(segments)]
+    names.append(_age(rows, window.last))
     if "known" in rows.columns:
-        words.append(_label(rows))
+        names.append(_label(rows))
     columns = tuple(dict.fromkeys((*figures, *sums)))
-    every = rows.select("who", *columns, part=ibis.array(words).unnest())
-    every = window.source.cached(every.filter(_.part.notnull()))
+    by_part = rows.select("who", *columns, part=ibis.array(names).unnest())
+    by_part = window.source.cached(by_part.filter(_.part.notnull()))
     added = {name: _[name] for name in sums}
-    found = summed_by(every, added, {"part": "string"}, n=_.count())
-    counted = _levels(window, every, figures)
-    kept = _most(_named(found, segments))
+    found = summed_by(by_part, added, {"part": "string"}, n=_.count())
+    counted = _levels(window, by_part, figures)
+    kept = _largest_values(_with_part_columns(found, segments))
     parts = kept["part"]
     return PartCounts(
-        levels=_named(counted.loc[counted["part"].isin(parts)], segments).drop(columns="part"),
+        levels=_with_part_columns(counted.loc[counted["part"].isin(parts)], segments).drop(
+            columns="part"
+        ),
         sums=kept.drop(columns="part"),
     )
 
@@ -93,18 +95,18 @@ def _age(rows: ir.Table, last: int) -> Any:
 
 
 def _label(rows: ir.Table) -> Any:
-    """Name the part of a pair that is old enough for a label; none of those too young."""
+    """Return the part of a pair by whether it has a label; missing if it is too young for one."""
     known = ibis.ifelse(rows.known.notnull(), str(PartRole.LABELLED), str(PartRole.UNLABELLED))
     return ibis.ifelse(rows.old, known, None)
 
 
-def _levels(window: KindWindow, every: ir.Table, figures: Mapping[str, float]) -> pd.DataFrame:
+def _levels(window: KindWindow, by_part: ir.Table, figures: Mapping[str, float]) -> pd.DataFrame:
     """Count units by part, figure and level; of a unit, the mean of its pairs in a part counts."""
     if not figures:
         return empty({"part": "string", **_LEVEL})
-    values = every
+    values = by_part
     if window.volume.units:
-        values = unit_means(every, figures, "part", "who")
+        values = unit_means(by_part, figures, "part", "who")
     codes = [
         level(values[name], bound) * len(figures) + place
         for place, (name, bound) in enumerate(figures.items())
@@ -120,8 +122,8 @@ def _levels(window: KindWindow, every: ir.Table, figures: Mapping[str, float]) -
     return pd.DataFrame(summed).astype({**_LEVEL, "n": "int64"})
 
 
-def _named(table: pd.DataFrame, segments: list[str]) -> pd.DataFrame:
-    """Take the words that name parts to pieces."""
+def _with_part_columns(table: pd.DataFrame, segments: list[str]) -> pd.DataFrame:
+    """Split the names of parts into role, segment and value."""
     split = table["part"].str.partition("=").reindex(columns=range(3)).astype("string")
     is_segment = split[0].str.isdigit()
     names = dict(enumerate(name.removeprefix(SEGMENT) for name in segments))
@@ -134,8 +136,8 @@ def _named(table: pd.DataFrame, segments: list[str]) -> pd.DataFrame:
     )
 
 
-def _most(parts: pd.DataFrame) -> pd.DataFrame:
-    """Keep the values of each segment that have most pairs."""
+def _largest_values(parts: pd.DataFrame) -> pd.DataFrame:
+    """Keep the values of each segment with most pairs."""
     order = parts.sort_values("n", ascending=False, kind="stable")
     kept = order.groupby(["role", "segment"], dropna=False, sort=False).head(MOST_VALUES)
     return kept.sort_values(list(_PART), kind="stable", ignore_index=True)

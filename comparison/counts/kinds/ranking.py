@@ -1,7 +1,8 @@
-"""Counts of rankings: what both sides have in common, what they show, and what labels say of it.
+"""Count rankings: the overlap of both sides, the items that they show, and their relevance.
 
-All of a pair follows from its two lists, as arrays of ids: how many ids they share to each depth,
-and at which places the relevant ones are. No list is taken apart into rows, so a pair stays a row.
+All figures of a pair are computed from its two lists as arrays of ids: how many ids they share up
+to each depth, and the places of relevant ids. Lists are not unnested into rows, so a pair stays one
+row.
 """
 
 from collections.abc import Mapping
@@ -26,30 +27,30 @@ from comparison.pairs.sides import SIDES
 from flags.pairing.kinds.ranking import GROUPS, RANKING
 
 SAMPLE: Final = 1_000
-"""Pairs, the first ones, whose longest list is the depth to which all are compared."""
+"""The first pairs, whose longest list is the depth to which all lists are compared."""
 
 MOST_ITEMS: Final = 10_000
-"""Items that are counted by themselves, those shown most; the others are one row."""
+"""Items that have a row of their own at most: those shown most; the others share one row."""
 
 MOST_GROUPS: Final = 10
-"""Groups that are compared, those that the primary shows most."""
+"""Groups that are compared at most: those that the primary shows most."""
 
 GROUP: Final = "group_"
-"""What the figure of a group begins with."""
+"""Prefix of the figure of a group."""
 
 ITEMS: Final = {"item": "string", "primary": "int64", "candidate": "int64"}
 QUALITY: Final = ("ndcg", "reciprocal", "found", "place")
-"""What is added up of the labelled pairs, by side."""
+"""Sums over the labelled pairs, by side."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankingCounts:
-    """Hold the counts of an output; those of equal `depth` and `persistence` add up.
+    """The counts of an output; those with equal `depth` and `persistence` add up.
 
     `sums` are of all pairs. `items` and `groups` count by side how often each is shown (item NA:
-    all others). `quality` has, by `served`, sums of the labelled pairs. `levels` has the figures
-    `overlap` and `rbo`, `empty` and `group_<name>` (candidate less primary), and, candidate less
-    primary too, `ndcg_primary` and `ndcg_candidate`: of the pairs that each side answered.
+    all others). `quality` has sums over the labelled pairs by `served`. `levels` has the figures
+    `overlap` and `rbo`; and, each candidate minus primary, `empty`, `group_<name>`, and
+    `ndcg_primary` and `ndcg_candidate`: of the pairs that each side answered.
     """
 
     name: str
@@ -79,7 +80,7 @@ def count(window: KindWindow, output: str) -> RankingCounts:
     rows = window.prepared(pairs, output, **held)
     rows = rows.filter(rows.primary.notnull() | rows.candidate.notnull())  # those of its API
     if "label" in rows.columns:
-        rows = rows.mutate(label=rows.known)  # which of them count is looked at below
+        rows = rows.mutate(label=rows.known)  # whether a label counts is decided below
     read = rows.filter(rows.primary.notnull(), rows.candidate.notnull())
     read = read.mutate(**{f"{s}_ids": split_at(read[s], "|") for s in SIDES})
     read = window.source.cached(read.mutate(**{f"{s}_n": _length(read, s) for s in SIDES}))
@@ -90,7 +91,7 @@ def count(window: KindWindow, output: str) -> RankingCounts:
     figures = {name: 1.0 for name in compared.columns if name in _PLAIN or name.startswith(GROUP)}
     relevance = Relevance.of(rows, read, output, depth)
     if relevance is not None:
-        compared = window.source.cached(relevance.added_to(compared))
+        compared = window.source.cached(relevance.add_to(compared))
         figures |= dict.fromkeys(_RELEVANCE, 1.0)
     parts = _parts(window, compared, figures)
     if relevance is not None:
@@ -146,16 +147,17 @@ def _depth(read: ir.Table) -> int:
 def _compared(
     window: KindWindow, read: ir.Table, depth: int, persistence: float, groups: list[str]
 ) -> ir.Table:
-    """Return what the lists of each pair have in common, cut at the depth.
+    """Compare the lists of each pair, truncated at the depth.
 
     Rank-biased overlap is extrapolated as in equation 30 of Webber, Moffat & Zobel, "A similarity
-    measure for indefinite rankings", ACM TOIS 28 (2010); what a shorter list lacks is in no list.
+    measure for indefinite rankings", ACM TOIS 28 (2010); places beyond the end of the shorter list
+    have no ids in common.
     """
     primary, candidate = (ibis.least(read[f"{side}_n"], depth) for side in SIDES)
     longer = ibis.greatest(primary, candidate)
     common = {f"common{d}": _common(read, d) for d in range(1, depth + 1)}
     table = window.source.cached(read.mutate(**common, longer=longer, both=primary + candidate))
-    # What a depth adds where both lists go so far; beyond, and in both lists, are empty words.
+    # What a depth adds if both lists reach it; beyond the end, both arrays have an empty text.
     parts = [(1 - persistence) * persistence ** (d - 1) / d for d in range(1, depth + 1)]
     beyond = [sum(parts[d:]) for d in range(depth + 1)]
     ends = [persistence**d / d - beyond[d] for d in range(1, depth + 1)]
@@ -182,19 +184,19 @@ def _compared(
 
 
 def _looked_up(longer: Any, values: list[float]) -> Any:
-    """Return the value of a list's length, from 1 on."""
+    """Look up a value by the length of a list, which counts from 1."""
     cases = [(longer == n, real(value)) for n, value in enumerate(values[:-1], 1)]
     return ibis.cases(*cases, else_=real(values[-1])) if cases else real(values[-1])
 
 
 def _common(read: ir.Table, depth: int) -> Any:
-    """Count the ids in common among the first `depth`, and the empty word at the end of both."""
+    """Count the common elements of the first `depth`, including the empty text at both ends."""
     own, other = (read[f"{side}_ids"][1 : depth + 1] for side in SIDES)
     return own.intersect(other).length().cast("int64")
 
 
 def _at(table: ir.Table, side: str, place: int) -> Any:
-    """Return the id at a place from 1 on; an empty word beyond the end."""
+    """Return the id at a place, which counts from 1; an empty text beyond the end."""
     return table[f"{side}_ids"][place : place + 1].join("")
 
 
@@ -203,7 +205,7 @@ def _is_empty(table: ir.Table, side: str) -> Any:
 
 
 def _share(table: ir.Table, side: str, group: str) -> Any:
-    """Return the share of a list that are items of a group."""
+    """Return the share of a list's items that belong to a group."""
     found = count_occurrences(table[f"{side}_groups"], f"|{group}|").cast("float64")
     return found / ibis.greatest(table[f"{side}_n"], 1).cast("float64")
 
@@ -217,11 +219,17 @@ def _shown(window: KindWindow, read: ir.Table, end: str, most: int) -> pd.DataFr
         shown = {each: _.n if each == side else ibis.literal(0, "int64") for each in SIDES}
         sides.append(counted.select("item", **shown))
     both = ibis.union(*sides).group_by("item")
-    every = window.source.cached(both.agg(primary=_.primary.sum(), candidate=_.candidate.sum()))
-    every = every.mutate(n=(_.primary + _.candidate).cast("int64"))
-    largest = framed(every.order_by(ibis.desc("n"), "item").limit(most), {**ITEMS, "n": "int64"})
+    shown_items = window.source.cached(
+        both.agg(primary=_.primary.sum(), candidate=_.candidate.sum())
+    )
+    shown_items = shown_items.mutate(n=(_.primary + _.candidate).cast("int64"))
+    largest = framed(
+        shown_items.order_by(ibis.desc("n"), "item").limit(most), {**ITEMS, "n": "int64"}
+    )
     if len(largest) == most:
-        [row] = every.agg(**{s: _[s].sum() for s in SIDES}, n=_.n.sum()).to_pyarrow().to_pylist()
+        [row] = (
+            shown_items.agg(**{s: _[s].sum() for s in SIDES}, n=_.n.sum()).to_pyarrow().to_pylist()
+        )
         rest = {name: int(row[name]) - int(largest[name].sum()) for name in (*SIDES, "n")}
         others = pd.DataFrame({"item": [None], **rest}).astype({**ITEMS, "n": "int64"})
         largest = pd.concat([largest, others], ignore_index=True)

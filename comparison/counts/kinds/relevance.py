@@ -1,7 +1,7 @@
-"""How far up in a ranking the relevant items are: normalised discounted cumulative gain (nDCG).
+"""Normalised discounted cumulative gain (nDCG): how high in a ranking the relevant items are.
 
-A label lists the ids that are relevant to a request: `17`, or `17|4`, or with grades `17=3|4=1`; a
-grade of 1 needs not be said. The gain of an item is its grade, its discount 1 / log2(1 + place):
+A label lists the ids that are relevant to a request: `17`, or `17|4`, or with grades `17=3|4=1`;
+the default grade is 1. The gain of an item is its grade, its discount 1 / log2(1 + place):
 Järvelin & Kekäläinen, "Cumulated gain-based evaluation of IR techniques", ACM TOIS 20 (2002).
 """
 
@@ -21,27 +21,27 @@ from comparison.pairs.sides import SIDES
 MOST_GRADES: Final = 10
 
 DRAWN: Final = 5_000
-"""Labelled pairs whose lists are held against the labels of others."""
+"""Labelled pairs whose lists are compared with the labels of other requests."""
 
 _OTHERS: Final = 10
-"""Other labels that each of these lists is held against."""
+"""Other labels that each of these lists is compared with."""
 
 _GRADE: Final = r"=([^=|]*)$"
 _BARS: Final = r"^\|+|\|+$"
-"""At both ends, where recorded lists have some."""
+"""Bars at both ends: recorded lists have them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relevance:
-    """Hold the grades that occur, largest first, and the depth to which places count."""
+    """The grades that occur, largest first, and the depth to which places count."""
 
     grades: tuple[tuple[str, float], ...]
-    """As they are written, and their value."""
+    """Each grade as written, and its value."""
     depth: int
 
     @classmethod
     def of(cls, rows: ir.Table, read: ir.Table, output: str, depth: int) -> "Relevance | None":
-        """Ask for the grades; None where there are no labels. Raises RelevanceUnfitError."""
+        """Query the grades; None if there are no labels. Raises RelevanceUnfitError."""
         if "label" not in rows.columns:
             return None
         parts = read.select(part=split_at(label_text(read), "|").unnest())
@@ -52,8 +52,8 @@ class Relevance:
             raise RelevanceUnfitError(output, f"more than {MOST_GRADES} different grades")
         return cls(tuple(sorted(grades, key=lambda each: (-each[1], each[0]))), depth)
 
-    def added_to(self, compared: ir.Table) -> ir.Table:
-        """Add what the label says of both lists; all of it is missing where there is none."""
+    def add_to(self, compared: ir.Table) -> ir.Table:
+        """Add nDCG and reciprocal rank of both lists; they are missing without a label."""
         text = label_text(compared)
         table = compared.mutate(label_text=text, label_ids=split_at(text, "|"))
         ideal = self._ideal(table)
@@ -84,7 +84,7 @@ class Relevance:
         return gain
 
     def _ideal(self, table: ir.Table) -> Any:
-        """Return the gain of the best order: of each grade, the places after all larger ones."""
+        """Return the gain of the ideal order: items by grade, largest first."""
         ended = table.label_text.concat("|")
         counts = {w: count_occurrences(ended, f"={w}|") for w, _value in self.grades}
         ungraded = count_occurrences(ended, "|")
@@ -100,7 +100,7 @@ class Relevance:
         return total
 
     def _discounts(self, places: Any) -> Any:
-        """Return the sum of the discounts of the first places, up to the depth."""
+        """Return the sum of the discounts of the first `places`, up to the depth."""
         sums = [0.0]
         for place in range(1, self.depth + 1):
             sums.append(sums[-1] + _discount(place))
@@ -109,7 +109,7 @@ class Relevance:
 
 
 def label_text(rows: ir.Table) -> Any:
-    """Return the label as it was written, an empty word where there is none."""
+    """Return the label as it was written; an empty text if there is none."""
     kind = rows.label.type()
     text: Any = rows.label
     if kind.is_boolean():
@@ -134,9 +134,9 @@ def _value(output: str, written: str) -> float:
 
 
 def found_by_chance(compared: ir.Table, depth: int) -> dict[str, float]:
-    """Count by side lists with a relevant item, and how many there would be by others' labels.
+    """Count by side the lists with a relevant item, by their own label and by those of others.
 
-    By labels of other requests both are the same, but for chance.
+    If the labels belong to other requests, both counts are equal but for chance.
     """
     known = compared.filter(_.ndcg_of_primary.notnull())
     drawn = known.select("request_id", *SIDES, text=label_text(known))
@@ -153,7 +153,7 @@ def found_by_chance(compared: ir.Table, depth: int) -> dict[str, float]:
 
 
 def _relevant(text: str) -> frozenset[str]:
-    """Return the ids of a label whose grade is above 0."""
+    """Return the ids of a label with a grade above 0."""
     parts = (each.partition("=") for each in text.split("|"))
     return frozenset(item for item, _equals, grade in parts if item and float(grade or 1) > 0)
 

@@ -1,4 +1,4 @@
-"""Counts of texts: how many are alike, how long they are, and what the rules say of each side."""
+"""Count texts: how many are equal, how long they are, and which rules each side breaks."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from flags.pairing.kinds.text import EXACT, LENGTH, NORMAL, REMARKS
 
 LENGTH_FIGURE: Final = "length"
 RULE: Final = "rule_"
-"""What the figure of a rule begins with."""
+"""Prefix of the figure of a rule."""
 
 _RULE_NAME: Final = re.compile(r"\|([^|=]+)=(?=[01]\|)")
 _CELLS: Final = {
@@ -33,12 +33,12 @@ _CELLS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class TextCounts:
-    """Hold the counts of an output; those of two windows add up.
+    """The counts of an output; those of two windows add up.
 
-    `cells` counts pairs by `exact`, `normal` (whether the texts are the same, as they are and in
-    normal form) and the remarks of both sides. `sums` has the characters of each side. `levels` has
-    `length`, the candidate's length less the primary's by the longer one, and `rule_<name>`, the
-    candidate's breaches less the primary's.
+    `cells` counts pairs by `exact` (the texts are equal), `normal` (their normal forms are equal)
+    and the remarks of both sides. `sums` has the characters of each side. `levels` has `length`
+    (candidate's length minus primary's, over the longer one) and `rule_<name>` (candidate's
+    breaches minus primary's).
     """
 
     name: str
@@ -95,7 +95,7 @@ def _cells(rows: ir.Table) -> pd.DataFrame:
 
 
 def _rules(cells: pd.DataFrame) -> tuple[str, ...]:
-    """Return the names of the rules that both sides were held against."""
+    """Return the names of the rules that were checked on both sides."""
     found = [
         {name for remarks in cells[f"{side}_{REMARKS}"].dropna() for name in rule_names(remarks)}
         for side in SIDES
@@ -104,7 +104,7 @@ def _rules(cells: pd.DataFrame) -> tuple[str, ...]:
 
 
 def rule_names(remarks: str) -> list[str]:
-    """Return the names of the rules of `|refusal=1|json=0|`."""
+    """Return the names of the rules in remarks such as `|refusal=1|json=0|`."""
     return _RULE_NAME.findall(remarks)
 
 
@@ -125,7 +125,7 @@ def _figures(rows: ir.Table, rules: tuple[str, ...]) -> tuple[ir.Table, dict[str
 
 
 def _broken(remarks: ir.StringValue, rule: str) -> ir.NumericValue:
-    """Return 1.0 where a text breaks a rule, 0.0 where not, null where nobody looked."""
+    """Return 1.0 if a text breaks a rule, 0.0 if not, null if the rule was not checked."""
     return ibis.cases(
         (remarks.contains(f"|{rule}=1|"), real(1.0)),
         (remarks.contains(f"|{rule}=0|"), real(0.0)),

@@ -1,4 +1,4 @@
-"""The pairs of a window as the kinds of answers count them: their labels, units and blocks."""
+"""The pairs of a window with labels, units and blocks, as all kinds of answers count them."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from comparison.counts.bins import cut, in_units, real
+from comparison.counts.bins import in_units, real, winsorise
 from comparison.counts.labels.joined import counting_label, known_label
 from comparison.counts.outputs.columns import SEGMENT
 from comparison.counts.outputs.score_grid import rounded
@@ -25,10 +25,10 @@ from comparison.pairs.columns import outputs_with
 from flags.pairing.kinds import registry
 
 LEVELS: Final = 4_096
-"""Parts of the largest distance from zero to which a value is rounded, before `DIGITS`."""
+"""Number of levels from zero to the bound of a figure, to which values are rounded."""
 
 DIGITS: Final = 5
-"""Bits to which a larger value is rounded: 3 %."""
+"""Bits to which the numbers of levels are rounded after that: a relative error of up to 3 %."""
 
 _CODE: Final = {"code": "int64"}
 LEVEL_COLUMNS: Final = {"figure": "string", "counted": "string", "level": "int64"}
@@ -36,10 +36,10 @@ LEVEL_COLUMNS: Final = {"figure": "string", "counted": "string", "level": "int64
 
 @dataclass(frozen=True, slots=True)
 class LevelCounts:
-    """Hold the values of figures by level; those of two windows add up, but for their clusters.
+    """The values of figures, counted by level. Tables of two windows add up, `clusters` do not.
 
-    `table` has figure, counted (the way of counting), level and `n`. `clusters` has, by figure and
-    in the place of a design effect, how values cluster in minutes: none where pairs name units.
+    `table` has figure, counted (the way of counting), level and `n`. `clusters` has the design
+    effect of each figure within minutes; it is empty if pairs name units.
     """
 
     table: pd.DataFrame
@@ -48,7 +48,7 @@ class LevelCounts:
 
 @dataclass(frozen=True, slots=True)
 class KindWindow:
-    """Hold prepared pairs; `numbers` are outputs with numbers and no threshold.
+    """Prepared pairs, counted by kind; `numbers` are the outputs with numbers and no threshold.
 
     `label_of` has, by output, the column of its labels and their type.
     """
@@ -59,12 +59,12 @@ class KindWindow:
     volume: UnitVolume
     label_of: Mapping[str, tuple[str, LabelType]] | None = None
     settings: Mapping[str, Mapping[str, float]] | None = None
-    """By output, what the playbook fixes: `spread`, `quantile`."""
+    """By output and name, numbers that the playbook fixes: `spread`, `quantile`, `persistence`."""
     last: int = 0
     """Time of the last pair, in nanoseconds since 1970."""
 
     def setting(self, output: str, name: str) -> float | None:
-        """Return what the playbook fixes of an output."""
+        """Return a number that the playbook fixes for an output, or None."""
         return (self.settings or {}).get(output, {}).get(name)
 
     def prepared(
@@ -74,11 +74,11 @@ class KindWindow:
         types: Collection[LabelType] = tuple(LabelType),
         **values: Any,
     ) -> ir.Table:
-        """Return `values` of pairs with `at`, `who` and `block`, and the labels of these types.
+        """Select `values` of pairs, with `at` (time), `who` (unit, else request) and `block`.
 
-        `label` is the label where it counts, `known` whether there is one at all, `old` whether the
-        pair is old enough for one, `first_of_request` whether it is the first of its request.
-        Segments keep the names of their columns.
+        If the labels of the output have one of these `types`, it adds `label` (the label if it
+        counts), `known` (the label, even if the pair is too young), `old` (the pair is old enough
+        for a label) and `first_of_request`. Segments keep the names of their columns.
         """
         unit = pairs.unit if "unit" in pairs.columns else ibis.null("string")
         block = ibis.literal(0, type="int64")
@@ -110,9 +110,9 @@ class KindWindow:
     def levels(self, rows: ir.Table, figures: Mapping[str, float]) -> LevelCounts:
         """Count the values of columns of `rows` by level, in each way of counting.
 
-        These are: each request, each unit once in a block of time, each unit once; where pairs name
-        no unit, each minute once, too. A figure is cut at its bound on both sides; what is missing
-        is left out. Of a unit, and of a minute, the mean counts.
+        The ways of counting are: each request, each unit once per block of time, each unit once;
+        if pairs name no unit, also each minute once. A figure is winsorised at its bound; missing
+        values are left out. For a unit, and for a minute, the mean counts.
         """
         if not figures:
             return LevelCounts(empty(LEVEL_COLUMNS))
@@ -126,14 +126,14 @@ class KindWindow:
             ways.pop("unit")  # each unit has one block
         tables = []
         for counted, table in ways.items():
-            # One statement, in which each value is computed once: a row becomes its levels, each
-            # told apart by the place of its figure.
+            # One statement that computes each value once: a row is unnested into the levels of its
+            # figures, each combined with the place of the figure.
             codes = [
                 level(table[name], bound) * len(figures) + place
                 for place, (name, bound) in enumerate(figures.items())
             ]
-            every = table.select(code=ibis.array(codes).unnest())
-            found = fetched(count_by(every.filter(_.code.notnull()), code=_.code), _CODE)
+            coded = table.select(code=ibis.array(codes).unnest())
+            found = fetched(count_by(coded.filter(_.code.notnull()), code=_.code), _CODE)
             names = np.array(list(figures))[found["code"] % len(figures)]
             parts = found["code"] // len(figures)
             tables.append(found.assign(figure=names, level=parts, counted=counted))
@@ -142,9 +142,9 @@ class KindWindow:
 
 
 def unit_means(rows: ir.Table, figures: Mapping[str, float], *by: str, **more: Any) -> ir.Table:
-    """Return the means of columns with a bound, a row for each combination of the columns `by`.
+    """Return the means of figures, which have a bound, by the columns `by`.
 
-    `more` are further columns of these rows.
+    `more` are further aggregates.
     """
     means = {name: share_mean(_[name], bound) for name, bound in figures.items()}
     return rows.group_by(by).agg(**means, **more)
@@ -155,9 +155,9 @@ def _clusters(
 ) -> dict[str, float]:
     """Return by figure how the values of requests, with their `minute`, cluster in minutes.
 
-    What lies above the median is looked at, and what lies below: where few pairs differ, these are
-    the ones that do, by the side that they favour. Of each at most half are counted, since what all
-    requests do clusters nowhere.
+    Values above the median and values below it are examined separately: if few pairs differ, these
+    are the differing pairs, by the side that they favour. Neither has more than half of the values:
+    a value that nearly all requests have shows no clusters.
     """
     values = once.select(
         "minute",
@@ -186,28 +186,28 @@ def _clusters(
 
 
 def _median(counts: pd.DataFrame) -> int:
-    """Return the level in the middle of all values; 0 of none."""
+    """Return the median level, 0 without values."""
     by_level = counts.groupby("level")["n"].sum().cumsum()
     middle = by_level.index[2 * by_level >= by_level.max()]
     return int(middle[0]) if len(middle) else 0
 
 
 def level(value: ir.NumericValue, bound: float) -> ir.IntegerValue:
-    """Return a value as a whole number of `LEVELS` parts of its bound."""
-    share = cut(in_units(value, bound), 1.0)
-    parts = (share * real(float(LEVELS)) + real(0.5)).floor()  # engines differ in halves
+    """Return the level of a value: the nearest whole number of `LEVELS` parts of its bound."""
+    share = winsorise(in_units(value, bound), 1.0)
+    parts = (share * real(float(LEVELS)) + real(0.5)).floor()  # engines round halves differently
     return parts.cast("int64")
 
 
 def _rounded(counts: pd.DataFrame) -> pd.DataFrame:
-    """Round levels to `DIGITS` bits: here, since it would make a statement longer than allowed."""
+    """Round levels to `DIGITS` bits; in the engine, the statement would exceed its length limit."""
     levels = rounded(counts["level"].to_numpy(dtype=np.float64), DIGITS).astype(np.int64)
     summed = counts.assign(level=levels).groupby(list(LEVEL_COLUMNS), as_index=False)["n"].sum()
     return pd.DataFrame(summed).astype({**LEVEL_COLUMNS, "n": "int64"})
 
 
 def count_kinds(window: KindWindow) -> tuple[AnswerCounts, ...]:
-    """Count all outputs of all kinds."""
+    """Count the outputs of all kinds."""
     modules = registry.layer("comparison.counts.kinds").values()
     return tuple(
         module.count(window, output) for module in modules for output in module.outputs(window)
@@ -218,7 +218,7 @@ COVERAGE: Final = {"served": "string", "old": "boolean", "labelled": "boolean"}
 
 
 def served_coverage(rows: ir.Table) -> pd.DataFrame:
-    """Count the first pairs of requests by who served, age and whether there is a label."""
+    """Count the first pairs of requests by served side, age and whether they have a label."""
     if "known" not in rows.columns:
         return empty(COVERAGE)
     first = rows.filter(rows.first_of_request)
@@ -227,5 +227,5 @@ def served_coverage(rows: ir.Table) -> pd.DataFrame:
 
 
 def other_outputs(columns: Iterable[str]) -> tuple[str, ...]:
-    """Return the outputs that are not numbers, in the order of their columns."""
+    """Return the outputs of other kinds than scores and numbers, in the order of their columns."""
     return outputs_with(columns, *registry.columns())

@@ -1,1 +1,1 @@
-"""Labels matched with pairs, and counted by the side that answered."""
+"""Join labels with pairs, and count labels by assigned side."""

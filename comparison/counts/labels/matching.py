@@ -1,11 +1,11 @@
-"""Labels matched with the pairs of a step: which requests have another label than nearly all.
+"""Match labels with the pairs of a step: find the exceptions from the majority label.
 
-An engine that joins millions of labels holds the ids of all of them, and the pairs with them. But
-most requests are alike: they have no label yet, or nearly all have one, and most of these the same,
-as where one in 200 is positive. So only those are joined that are otherwise.
+An engine that joins millions of labels holds all of their ids in memory, and the pairs too. But
+most requests have the same label: either most have none yet, or nearly all have one, and most of
+these the same, for example if one in 200 is positive. So only the exceptions are joined.
 
-Two ids with the same hash would be taken for one. So what is not joined is held against a second
-hash: its sum over pairs must be that over their labels.
+Two ids with the same hash would be taken for one. So the requests that are not joined are checked
+with a second hash: its sum over the pairs must equal its sum over the labels.
 """
 
 from collections.abc import Collection, Mapping
@@ -23,83 +23,84 @@ from comparison.engines.id_hashes import MODULUS, Hashes, IdHashes, hash_columns
 
 ID: Final = "label_request_id"
 
-MOST: Final = 0.5
-"""Share of the requests that may be otherwise: with more of them, little would be spared."""
+MAX_EXCEPTIONS: Final = 0.5
+"""Largest share of exceptions: with more of them, matching would save little."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelMatch:
-    """Say what the labels of nearly all requests are, and which requests are otherwise.
+    """The majority label of the requests, and the requests that are exceptions.
 
-    `others` has `label_request_id`, the columns of `usual`, and `is_labelled`: the labels that are
-    not the usual ones, and the requests of pairs that have none. Where it is usual to have none,
-    `others` are all labels.
+    `majority` has a value for each column of labels. `exceptions` has `label_request_id`, the
+    columns of `majority`, and `is_labelled`: other labels, and the requests of pairs without a
+    label. If most requests have no label, `exceptions` has all labels.
     """
 
-    usual: Mapping[str, Any]
+    majority: Mapping[str, Any]
     are_labelled: bool
-    """Whether it is usual to have a label."""
-    others: pa.Table
-    strange: pa.Table
-    """The ids of labels without a pair, or of all where it is usual to have none."""
+    """Whether most requests have a label."""
+    exceptions: pa.Table
+    unmatched: pa.Table
+    """The ids of labels without a pair; if most requests have no label, the ids of all labels."""
 
     def literal(self, name: str) -> Any:
-        """Return the usual label of a column to an engine."""
-        kind = ibis.Schema.from_pyarrow(self.others.schema)[name]
-        return ibis.literal(self.usual[name], type=kind)
+        """Return the majority label of a column as a constant of the engine."""
+        kind = ibis.Schema.from_pyarrow(self.exceptions.schema)[name]
+        return ibis.literal(self.majority[name], type=kind)
 
     def labels_of(self, requests: Collection[str], name: str) -> dict[str, Any]:
-        """Return the labels of some requests, in one column."""
-        wanted = pc.is_in(self.others[ID], value_set=pa.array(list(requests), pa.string()))
-        others = self.others.filter(wanted)
-        found = dict.fromkeys(requests, self.usual[name])
+        """Return the labels of these requests in one column."""
+        wanted = pc.is_in(self.exceptions[ID], value_set=pa.array(list(requests), pa.string()))
+        others = self.exceptions.filter(wanted)
+        found = dict.fromkeys(requests, self.majority[name])
         return found | dict(zip(others[ID].to_pylist(), others[name].to_pylist(), strict=True))
 
     @property
     def unlabelled(self) -> pa.Table:
         """Return the ids of requests without a label."""
-        return self.others.filter(pc.invert(self.others["is_labelled"])).select([ID])
+        return self.exceptions.filter(pc.invert(self.exceptions["is_labelled"])).select([ID])
 
     @classmethod
     def of(
         cls, pairs: ir.Table, known: IdHashes, labels: ir.Table, given: IdHashes
     ) -> "LabelMatch | None":
-        """Match pairs, of whose `request_id` the hashes are known, with one label a request.
+        """Match pairs with labels, one per request.
 
-        None where too many requests are otherwise, or two ids have the same hash.
+        `known` are the hashes of the pairs' `request_id`, `given` those of the labels' ids. None if
+        there are too many exceptions, or if two ids have the same hash.
         """
         engine = pairs.get_backend()
         size = given.size
-        if size <= MOST * known.size:
-            every = engine.to_pyarrow(labels.mutate(is_labelled=True))
+        if size <= MAX_EXCEPTIONS * known.size:
+            all_labels = engine.to_pyarrow(labels.mutate(is_labelled=True))
             none = dict.fromkeys(name for name in labels.columns if name != ID)
-            return cls(none, False, every, every.select([ID]))
-        usual, rest = _usual(engine, labels)
-        if usual is None:
+            return cls(none, False, all_labels, all_labels.select([ID]))
+        majority, rest = _majority_label(engine, labels)
+        if majority is None:
             return None
         repeated = known.repeated
-        without, strange = known.difference(given)
-        if rest + len(without) > MOST * size or len(given.repeated):
+        without, unmatched = known.difference(given)
+        if rest + len(without) > MAX_EXCEPTIONS * size or len(given.repeated):
             return None
-        apart = _with_hashes(engine, pairs, "request_id", np.union1d(without, repeated))
-        alone = _with_hashes(engine, labels, ID, np.union1d(strange, repeated))
-        joined = (
-            (every.check - modular_sum(some["check"])) % MODULUS
-            for every, some in ((known, apart), (given, alone))
+        pair_ids = _with_hashes(engine, pairs, "request_id", np.union1d(without, repeated))
+        label_ids = _with_hashes(engine, labels, ID, np.union1d(unmatched, repeated))
+        remaining = (  # sums of the second hash over all other ids
+            (hashes.check - modular_sum(looked_up["check"])) % MODULUS
+            for hashes, looked_up in ((known, pair_ids), (given, label_ids))
         )
-        if len(set(joined)) > 1:
+        if len(set(remaining)) > 1:
             return None
-        unlike = ibis.or_(*(~is_value(labels[name], value) for name, value in usual.items()))
-        others = engine.to_pyarrow(labels.filter(unlike).mutate(is_labelled=True))
-        unlabelled = _among(apart, without).select(["request_id"]).rename_columns([ID])
+        is_other = ibis.or_(*(~is_value(labels[name], value) for name, value in majority.items()))
+        exceptions = engine.to_pyarrow(labels.filter(is_other).mutate(is_labelled=True))
+        unlabelled = _with_hash(pair_ids, without).select(["request_id"]).rename_columns([ID])
         unlabelled = unlabelled.group_by(ID).aggregate([])
         unlabelled = unlabelled.append_column("is_labelled", pa.array([False] * len(unlabelled)))
-        others = pa.concat_tables([others, unlabelled], promote_options="default")
-        return cls(usual, True, others, _among(alone, strange).select([ID]))
+        exceptions = pa.concat_tables([exceptions, unlabelled], promote_options="default")
+        return cls(majority, True, exceptions, _with_hash(label_ids, unmatched).select([ID]))
 
 
-def _usual(engine: Any, labels: ir.Table) -> tuple[Mapping[str, object] | None, int]:
-    """Return the labels that most requests have, and how many have others; None for numbers."""
+def _majority_label(engine: Any, labels: ir.Table) -> tuple[Mapping[str, object] | None, int]:
+    """Return the majority label and the number of other labels; None if labels are numbers."""
     columns = [name for name in labels.columns if name != ID]
     if not columns or any(labels[name].type().is_floating() for name in columns):
         return None, 0
@@ -112,12 +113,12 @@ def _usual(engine: Any, labels: ir.Table) -> tuple[Mapping[str, object] | None, 
 
 
 def is_value(column: Any, value: object) -> Any:
-    """Say whether a column has a value, which may be missing."""
+    """Return whether a column equals a value; None equals missing."""
     return column.isnull() if value is None else (column == value).fill_null(False)
 
 
 def _with_hashes(engine: Any, table: ir.Table, column: str, hashes: Hashes) -> pa.Table:
-    """Return the ids of a table that have one of these hashes, with both of theirs."""
+    """Return the ids of a table that have one of these hashes, with both hashes of each id."""
     if not len(hashes):
         types = {column: pa.string(), "hash": pa.uint64(), "check": pa.uint64()}
         return pa.schema(types).empty_table()
@@ -126,5 +127,5 @@ def _with_hashes(engine: Any, table: ir.Table, column: str, hashes: Hashes) -> p
     return engine.to_pyarrow(ids.semi_join(wanted, ids.hash == wanted.wanted))
 
 
-def _among(ids: pa.Table, hashes: Hashes) -> pa.Table:
+def _with_hash(ids: pa.Table, hashes: Hashes) -> pa.Table:
     return ids.filter(pa.array(np.isin(ids["hash"].to_numpy(), hashes), pa.bool_()))

@@ -1,4 +1,4 @@
-"""Counts of labels by the side that the flag assigned: labels as outcomes of what it drew."""
+"""Count labels by the assigned side: labels as outcomes of the requests that the flag drew."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,12 +25,12 @@ from comparison.engines.text_functions import grouping_key
 from comparison.labels import Labels
 
 _MOST_AT_ONCE: Final = 25_000_000
-"""Requests whose units are grouped at once: a group takes 100 bytes and more meanwhile."""
+"""At most so many requests are grouped by unit at once: a group takes over 100 bytes of memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelCounts:
-    """Hold the table `coverage` (candidate, labelled, n) and, where it is whole, the outcomes."""
+    """The table `coverage` (candidate, labelled, n) and, if coverage is complete, the outcomes."""
 
     coverage: pd.DataFrame
     outcomes: OutcomeCounts | None
@@ -38,26 +38,26 @@ class LabelCounts:
 
 @dataclass(frozen=True, slots=True)
 class LabelledSides:
-    """Hold the drawn requests that are old enough for a label, each with its label or none.
+    """The drawn requests that are old enough for a label, with their labels.
 
-    Where nearly all have a negative one, only the `others` say theirs.
+    If the majority label is negative, only the requests in `exceptions` have the column `value`.
     """
 
     drawn: DrawnPairs
     requests: ir.Table
-    others: ir.Table | None = None
+    exceptions: ir.Table | None = None
 
     @classmethod
     def of(cls, drawn: DrawnPairs, labels: Labels, before: datetime) -> "LabelledSides":
-        """Join the requests accepted before a time with their labels, once for all questions.
+        """Join the requests accepted before a time with their labels, once for all statements.
 
-        Labels that are truths count: of several outputs, whether any is positive, since none may
-        depend on who answered.
+        Only boolean labels count: with several outputs, whether any label is positive, since no
+        label may depend on who answered.
         """
         old = _old(drawn.requests, before)
-        if drawn.others is not None:
-            return cls(drawn, old, drawn.source.cached(_old(drawn.others, before)))
-        if "value" in old.columns:  # joined before, with all that is counted
+        if drawn.exceptions is not None:
+            return cls(drawn, old, drawn.source.cached(_old(drawn.exceptions, before)))
+        if "value" in old.columns:  # joined already, in `PreparedPairs`
             return cls(drawn, old)
         table = labels.table()
         known = [table[name] for name in labels.truths]
@@ -69,8 +69,8 @@ class LabelledSides:
         return cls(drawn, drawn.source.cached(joined.drop("request_id", "label_request_id")))
 
     def coverage(self) -> pd.DataFrame:
-        """Count the requests by arm, missing where they had both, and whether they are labelled."""
-        if self.others is None:
+        """Count the requests by arm (missing: both) and whether they have a label."""
+        if self.exceptions is None:
             return _by_arm(self.requests, _.value.notnull())
         every, lacking = (
             _by_arm(rows, ibis.literal(has))
@@ -81,11 +81,11 @@ class LabelledSides:
         return found.loc[found["n"] > 0].reset_index(drop=True)
 
     def count(self, coverage: pd.DataFrame) -> OutcomeCounts:
-        """Count what is labelled: a label is an outcome of its request, whenever it came."""
+        """Count labelled requests: a label is an outcome of its request, whenever it came."""
         has_units = self.drawn.has_units
         parts = 1 + int(coverage["n"].sum()) // _MOST_AT_ONCE if has_units else 1
         units = self._in_parts(parts)
-        known = self.requests if self.others is None else self.others
+        known = self.requests if self.exceptions is None else self.exceptions
         flips = known.filter(_.flip == 1, _.value > 0)
         flips = flips.select("unit", "rollout", arm=_.low, at=_.first)
         sizes = sizes_of(units)
@@ -102,13 +102,13 @@ class LabelledSides:
     @property
     def _lacking(self) -> ir.Table:
         """Return the requests without a label."""
-        known = self.requests if self.others is None else self.others
+        known = self.requests if self.exceptions is None else self.exceptions
         return known.filter(_.value.isnull())
 
     def _in_parts(self, parts: int) -> ir.Table:
-        """Return the units, of which an engine groups a part at a time: all take memory.
+        """Return the units, grouped in several parts, which limits the engine's memory.
 
-        They are parted by the number that tells them apart, if they have one.
+        Parts are by the hash of the unit; without a hash, there is only one part.
         """
         unit = self.requests.unit
         if parts == 1 or not unit.type().is_integer():
@@ -118,38 +118,42 @@ class LabelledSides:
             replace(
                 self,
                 requests=self.requests.filter(number == part),
-                others=None if self.others is None else self.others.filter(number == part),
+                exceptions=None
+                if self.exceptions is None
+                else self.exceptions.filter(number == part),
             )
             for part in range(parts)
         ]
         return self.drawn.source.as_view(ibis.union(*(each._units() for each in some)))
 
     def _units(self) -> ir.Table:
-        """Return the units of the labelled requests, with what their labels add up to."""
-        if self.others is None or not self.drawn.has_units:
+        """Return the units of the labelled requests, with the sums of their labels."""
+        if self.exceptions is None or not self.drawn.has_units:
             on_flips = ibis.ifelse(_.flip == 1, _.value, real(0.0))
             return self.drawn.units(self._labelled(), on_flips=on_flips, total=_.value)
         labelled, lacking = self.requests, self._lacking
         if row_count(lacking):
             labelled = labelled.filter(_.request_id.notnull()).anti_join(lacking, "request_id")
-        positive = self.others.filter(_.value > 0)
+        positive = self.exceptions.filter(_.value > 0)
         flipped = positive.mutate(on_flip=(_.flip == 1).fill_null(False))
         return with_sums(self.drawn.source, self.drawn.units(labelled), flipped, 1.0)
 
     def _labelled(self) -> ir.Table:
-        """Return the requests that have a label, with it."""
-        if self.others is None:
+        """Return the labelled requests, with their labels."""
+        if self.exceptions is None:
             return self.requests.filter(_.value.notnull())
         requests = self.requests.filter(_.request_id.notnull())
-        others = self.others.select(other_id="request_id", other="value")
-        both = requests.left_join(others, requests.request_id == others.other_id)
-        value = ibis.ifelse(_.other_id.isnull(), real(0.0), _.other)
+        exceptions = self.exceptions.select(exception_id="request_id", other="value")
+        both = requests.left_join(exceptions, requests.request_id == exceptions.exception_id)
+        value = ibis.ifelse(_.exception_id.isnull(), real(0.0), _.other)
         return both.select(*requests.columns, value=value).filter(_.value.notnull())
 
 
 def _old(requests: ir.Table, before: datetime) -> ir.Table:
     found = requests.filter(_.first < nanoseconds(before))
-    return found.mutate(unit=grouping_key(found.unit))  # it is not named, and there may be millions
+    return found.mutate(
+        unit=grouping_key(found.unit)
+    )  # nothing shows it, and there may be millions
 
 
 def _by_arm(requests: ir.Table, labelled: Any) -> pd.DataFrame:

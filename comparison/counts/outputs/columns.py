@@ -1,4 +1,4 @@
-"""The outputs that pairs have scores of, and what is read of each pair for one of them."""
+"""The outputs that have scores, and the columns of pairs that are read for an output."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ _COUNTED = (SEGMENT, *(f"{side}_score." for side in SIDES))
 def recorded_counts(window: CountedWindow) -> dict[str, int]:
     """Count the pairs (`n`), and how many of them have each segment, each score and `drawn`.
 
-    `span` are the nanoseconds from the first to the last, `last` is the time of the last.
+    `last` is the time of the last pair, `span` the time from the first to the last, in nanoseconds.
     """
     names = [name for name in window.columns if name.startswith(_COUNTED) or name == "drawn"]
 
@@ -35,7 +35,7 @@ def recorded_counts(window: CountedWindow) -> dict[str, int]:
     figures = {f"n{place}": "sum" for place in range(len(names))}
     measures = {"n": "sum", "first": "least", "last": "largest", **figures}
     counts = MergeableCounts("recorded", rows, (), measures, tuple(names))
-    [row] = fetched_table(window.of_evidence(counts)).to_pylist()
+    [row] = fetched_table(window.count_evidence(counts)).to_pylist()
     found = {name: row[f"n{place}"] or 0 for place, name in enumerate(names)}
     last = row["last"] or 0
     return {"n": row["n"] or 0, "last": last, "span": last - (row["first"] or 0), **found}
@@ -44,7 +44,7 @@ def recorded_counts(window: CountedWindow) -> dict[str, int]:
 def outputs_of(
     columns: Sequence[str], wanted: Sequence[str] | None, recorded: Mapping[str, int]
 ) -> tuple[str, ...]:
-    """Return the outputs that are wanted, or else have scores, in order of columns."""
+    """Return the wanted outputs, by default all that have scores, in the order of columns."""
     if wanted is not None:
         return tuple(wanted)
     return tuple(
@@ -55,7 +55,7 @@ def outputs_of(
 
 
 def is_finite(value: Any) -> Any:
-    """Say whether a number is none of NaN, infinite and missing.
+    """Return whether a number is finite: not NaN and not infinite; missing stays missing.
 
     Engines order NaN differently, but none puts it between two finite numbers.
     """
@@ -63,26 +63,26 @@ def is_finite(value: Any) -> Any:
 
 
 def are_finite(*values: Any) -> Any:
-    """Say whether all numbers are known and finite; missing counts as no."""
+    """Return whether all numbers are finite; false if one is missing."""
     return ibis.and_(*(is_finite(value).fill_null(False) for value in values))
 
 
 def both_ok(pairs: ir.Table) -> ir.Table:
-    """Keep the pairs that both sides answered."""
+    """Keep the pairs with the status `ok` on both sides."""
     return pairs.filter(_.primary_status == "ok", _.candidate_status == "ok")
 
 
 def with_columns(pairs: ir.Table, columns: Sequence[str], kind: str) -> ir.Table:
-    """Add the columns that nobody ever recorded, all missing."""
+    """Add the columns that were never recorded, all missing."""
     absent = {name: ibis.null(kind) for name in columns if name not in pairs.columns}
     return pairs.mutate(**absent) if absent else pairs
 
 
 @dataclass(frozen=True, slots=True)
 class OutputColumns:
-    """Read an output of `pairs`; what nobody ever recorded is missing.
+    """The columns of one output of `pairs`; a column that was never recorded is missing.
 
-    Thresholds that are `given`, by side, stand in the place of those recorded, and decide anew.
+    Thresholds that are `given`, by side, replace the recorded thresholds and decisions.
     """
 
     pairs: ir.Table
@@ -100,7 +100,7 @@ class OutputColumns:
         return self._recorded(f"{side}_score", "float64")
 
     def threshold(self, side: str) -> Any:
-        """Return the threshold that decides."""
+        """Return the threshold of a side: the given one, else the recorded one."""
         if side in self.given:
             return real(self.given[side])
         return self._recorded(f"{side}_threshold", "float64")
@@ -114,7 +114,7 @@ class OutputColumns:
         return ibis.ifelse(is_finite(score), alarm, None)
 
     def recorded(self, **others: Any) -> ir.Table:
-        """Return scores, thresholds and decisions, each named for its side, with the statuses."""
+        """Select scores, thresholds, decisions and statuses of both sides."""
         columns = {
             f"{side}_{name}": column(side)
             for side in SIDES
@@ -134,8 +134,8 @@ class OutputColumns:
         for side in SIDES:
             score = self.score(side)
             yield f"{side}_score{place}", ibis.ifelse(scored, score, None)
-            said = status[side] & is_finite(score)
-            yield f"{side}_said{place}", ibis.ifelse(said, self.decision(side), None)
+            decided = status[side] & is_finite(score)
+            yield f"{side}_decision{place}", ibis.ifelse(decided, self.decision(side), None)
 
     def _recorded(self, what: str, kind: str) -> Any:
         name = f"{what}.{self.name}"
@@ -148,9 +148,9 @@ def columns_of(
     outputs: Sequence[str],
     given: Mapping[str, Mapping[str, float]],
 ) -> list[OutputColumns]:
-    """Return the columns of outputs; `given` are thresholds that decide anew, by output and side.
+    """Return the columns of outputs; `given` thresholds, by output and side, replace recorded ones.
 
-    For these, what was recorded says for which side of a threshold the alarms are.
+    For given thresholds, the recorded alarms show on which side of a threshold the alarms are.
     """
     recorded = {name: OutputColumns(pairs, name) for name in outputs}
     anew = [name for name in outputs if given.get(name)]
@@ -162,7 +162,7 @@ def columns_of(
 
 
 def _are_below(window: CountedWindow, outputs: Sequence[OutputColumns]) -> list[bool]:
-    """Say whether most of what was recorded as alarms are scores below their thresholds."""
+    """Return, by output, whether most recorded alarms have scores below their thresholds."""
     if not outputs:
         return []
 
@@ -177,6 +177,6 @@ def _are_below(window: CountedWindow, outputs: Sequence[OutputColumns]) -> list[
     names = tuple(each.name for each in outputs)
     figures = [f"{figure}{place}" for place in range(len(names)) for figure in ("n", "low")]
     counts = MergeableCounts("below", rows, (), dict.fromkeys(figures, "sum"), names)
-    [row] = fetched_table(window.of_evidence(counts)).to_pylist()
+    [row] = fetched_table(window.count_evidence(counts)).to_pylist()
     found = [(row[f"n{place}"] or 0, row[f"low{place}"] or 0) for place in range(len(names))]
     return [bool(n) and 2 * int(low) > int(n) for n, low in found]

@@ -1,4 +1,4 @@
-"""Counts of the pairs of outputs by scores, alarms, segments and labels."""
+"""Count the pairs of outputs by scores, alarms, segments and labels."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +20,8 @@ from comparison.counts.outputs.grids import OutputGrid
 from comparison.counts.outputs.rows import (
     OUTPUT,
     ByOutput,
+    MajorityRows,
     OutputRows,
-    UsualRows,
     union_of,
 )
 from comparison.counts.outputs.score_grid import EXACT, ScoreGrid
@@ -51,7 +51,7 @@ from comparison.pairs.sides import SIDES
 MOST_FLIPS: Final = 50
 
 FETCHED_FLIPS: Final = 20_000
-"""Flips that are fetched, to find the largest here: a statement for many outputs is long."""
+"""Up to so many flips are fetched and sorted here: a statement that sorts many outputs is long."""
 
 Counted = Mapping[int, pd.DataFrame]
 """A table of counts for each output, by its place."""
@@ -59,30 +59,30 @@ Counted = Mapping[int, pd.DataFrame]
 
 @dataclass(frozen=True, slots=True)
 class OutputCounts:
-    """Count the outputs of prepared pairs, all of them in the same statements."""
+    """Counts of the outputs of prepared pairs; a statement counts all outputs."""
 
     rows: OutputRows
     grids: Sequence[OutputGrid]
-    """By place."""
+    """By the place of an output."""
     period: int
     """Nanoseconds of a period of alarms."""
 
     def aggregates(
         self, by_unit: Mapping[int, UnitAggregates], unit_positives: Mapping[int, UnitPositives]
     ) -> tuple[OutputAggregates, ...]:
-        """Run the queries."""
+        """Run the queries, and return the tables of each output."""
         scores = self._scores()
-        laid = {place: self._laid(place, table) for place, table in scores.items()}
-        joint, decisions, segments = self._joint(laid), self._decisions(), self._by_segment()
+        grids = {place: self._grid(place, table) for place, table in scores.items()}
+        joint, decisions, segments = self._joint(grids), self._decisions(), self._by_segment()
         alarms, coverage, outside = (
-            self._every.split(part(decisions, self._every.keyed))
+            self._outputs.split(part(decisions, self._outputs.keyed))
             for part in (_alarms, _coverage, _outside)
         )
         flips = self._flips(alarms)
         return tuple(
             OutputAggregates(
                 name=grid.output,
-                grid=laid[place],
+                grid=grids[place],
                 thresholds=grid.thresholds,
                 unscored=grid.unscored,
                 unscored_sides=grid.unscored_sides,
@@ -100,10 +100,10 @@ class OutputCounts:
         )
 
     @property
-    def _every(self) -> ByOutput:
-        return self.rows.every
+    def _outputs(self) -> ByOutput:
+        return self.rows.outputs
 
-    def _laid(self, place: int, scores: pd.DataFrame) -> ScoreGrid:
+    def _grid(self, place: int, scores: pd.DataFrame) -> ScoreGrid:
         return self.grids[place].grid.with_joint(scores["score"].to_numpy(dtype=np.float64))
 
     def _scores(self) -> Counted:
@@ -114,37 +114,37 @@ class OutputCounts:
             partial(_by_side, rounding=rounding),
             by,
             {"n": "sum", "low": "least", "high": "largest"},
-            (_told(rounding),),
+            (_rounding_key(rounding),),
             arrays=_arrays(rounding, is_joint=False),
         )
-        found = fetched(counts, self._every.keyed({**SCORES, "side": "int64"}))
-        return self._every.split(_with_sides(_bounded(found, self._every.key)))
+        found = fetched(counts, self._outputs.keyed({**SCORES, "side": "int64"}))
+        return self._outputs.split(_with_sides(_with_common_bounds(found, self._outputs.key)))
 
-    def _joint(self, laid: Mapping[int, ScoreGrid]) -> Counted:
-        rounding = {place: (grid.joint_digits, grid) for place, grid in laid.items()}
+    def _joint(self, grids: Mapping[int, ScoreGrid]) -> Counted:
+        rounding = {place: (grid.joint_digits, grid) for place, grid in grids.items()}
         names = {side: f"{side}_score" for side in SIDES}
         counts = self.rows.count(
             "joint",
             partial(_rounded, rounding=rounding, names=names),
             list(JOINT),
-            parameters=(_told(rounding),),
+            parameters=(_rounding_key(rounding),),
             arrays=_arrays(rounding, is_joint=True),
         )
-        return self._every.fetched(counts, JOINT)
+        return self._outputs.fetched(counts, JOINT)
 
     def _decisions(self) -> pd.DataFrame:
-        """Count the pairs by all from which alarms, coverage and what is outside are added up.
+        """Count the pairs by the columns of the tables alarms, coverage and outside.
 
-        All outputs are in one frame: to add up each by itself takes as long for each.
+        All outputs are in one frame: summing takes as long for all of them as for one.
         """
 
-        def rows(every: OutputRows) -> ir.Table:
+        def rows_of(rows: OutputRows) -> ir.Table:
             counts = {"first": _.first_of_request, "old": _.old}
-            if not every.labelled:  # all of these count
+            if not rows.labelled:  # without labels, all pairs count
                 counts = dict.fromkeys(counts, ibis.literal(True))
             period = _.time - _.time % self.period
-            return every.table.select(
-                *every.every.key,
+            return rows.table.select(
+                *rows.outputs.key,
                 "served",
                 "skipped",
                 *CELLS,
@@ -154,58 +154,62 @@ class OutputCounts:
             )
 
         by = {"period": ALARMS["period"], "skipped": "boolean", "first": "boolean", **COVERAGE}
-        counts = self.rows.count("decisions", rows, list(by), parameters=(self.period,))
-        return fetched(counts, self._every.keyed(by))
+        counts = self.rows.count("decisions", rows_of, list(by), parameters=(self.period,))
+        return fetched(counts, self._outputs.keyed(by))
 
     def _by_segment(self) -> Counted:
         segments = segments_of(self.rows.table)
         if not segments:
-            return {place: empty(SEGMENTS) for place in self._every.places}
+            return {place: empty(SEGMENTS) for place in self._outputs.places}
 
-        def rows(every: OutputRows) -> ir.Table:
-            by = [*every.every.key, *segments, *CELLS]
-            # Of all segments at once, each row is read once; what there is then are few rows.
-            alike = every.decided.mutate(label=every.label).group_by(*by, "label")
+        def rows_of(rows: OutputRows) -> ir.Table:
+            by = [*rows.outputs.key, *segments, *CELLS]
+            # Group by all segments first: each row is read once, and only few rows are left.
+            alike = rows.decided.mutate(label=rows.label).group_by(*by, "label")
             return rows_by_segment(alike.agg(n=_.count()), segments)
 
         by = [SEGMENT_CODE, *(name for name in SEGMENTS if name != "segment")]
-        counts = self.rows.count("segments", rows, by, parameters=(tuple(segments),))
-        return fetched_by_segment(self._every, counts, segments, SEGMENTS)
+        counts = self.rows.count("segments", rows_of, by, parameters=(tuple(segments),))
+        return fetched_by_segment(self._outputs, counts, segments, SEGMENTS)
 
     def _flips(self, alarms: Counted) -> Counted:
-        """Return the pairs whose alarms differ, those with the largest difference of scores first.
+        """Return the pairs whose alarms differ, largest difference of scores first.
 
-        Of each direction, alarms of one side alone, there are at most MOST_FLIPS. Their labels are
-        shown however young they are.
+        There are at most MOST_FLIPS for each direction (an alarm of only one side). Their labels
+        are shown even if the pairs are too young for them to count.
         """
-        if self.rows.usual is not None:
-            return self._with_labels(self.rows.usual)
+        if self.rows.majority is not None:
+            return self._with_labels(self.rows.majority)
         if self.rows.counted is not None:
-            return self._flips_of_blocks()
-        differ = _differ(self.rows)
+            return self._kept_flips()
+        flipped = _flipped(self.rows)
         counts = pd.concat(alarms.values(), ignore_index=True)
         flips = int(counts.loc[counts["primary_alarm"] != counts["candidate_alarm"], "n"].sum())
         if flips > FETCHED_FLIPS:
-            return self._every.framed(self._largest(differ), FLIPS)
-        tables = self._every.framed(differ, FLIPS)
+            return self._outputs.framed(self._largest(flipped), FLIPS)
+        tables = self._outputs.framed(flipped, FLIPS)
         return {place: _largest(table) for place, table in tables.items()}
 
-    def _flips_of_blocks(self) -> Counted:
-        """Return them where each block keeps its own largest ones."""
-        key = self._every.key
-        counts = self.rows.count("flips", _differ, list(FLIPS), condense=partial(_condensed, key))
-        tables = self._every.framed(counts, {**FLIPS, "n": "int64"})
+    def _kept_flips(self) -> Counted:
+        """Return the flips from kept counts, which have the largest flips of each file of pairs."""
+        key = self._outputs.key
+        counts = self.rows.count(
+            "flips", _flipped, list(FLIPS), condense=partial(_condense_flips, key)
+        )
+        tables = self._outputs.framed(counts, {**FLIPS, "n": "int64"})
         return {
             place: _largest(table.loc[table.index.repeat(table["n"])].drop(columns="n"))
             for place, table in tables.items()
         }
 
-    def _with_labels(self, usual: UsualRows) -> Counted:
-        found = replace(self, rows=usual.every)._flips_of_blocks()
+    def _with_labels(self, majority: MajorityRows) -> Counted:
+        found = replace(self, rows=majority.all_rows)._kept_flips()
         return {
             place: table.assign(
                 label=pd.array(
-                    usual.labels_of(table["request_id"].tolist()).get(place, [None] * len(table)),
+                    majority.labels_of(table["request_id"].tolist()).get(
+                        place, [None] * len(table)
+                    ),
                     dtype="boolean",
                 )
             )
@@ -215,27 +219,27 @@ class OutputCounts:
     def _largest(self, differ: ir.Table) -> ir.Table:
         order = (ibis.desc("size"), "time", "request_id")
         sized = differ.mutate(size=(_.primary_score - _.candidate_score).abs())
-        # Polars knows no row numbers, and ranks no rows.
+        # A query for each direction: Polars has neither row numbers nor ranks.
         each = [
             rows.filter(alarm).order_by(*order).limit(MOST_FLIPS)
-            for rows in self._every.parted(sized)
+            for rows in self._outputs.filtered(sized)
             for alarm in (_.candidate_alarm, ~_.candidate_alarm)
         ]
-        return union_of(each).order_by(*self._every.key, *order).drop("size")
+        return union_of(each).order_by(*self._outputs.key, *order).drop("size")
 
 
 Keyed = Callable[[Dtypes], dict[str, str]]
-"""Adds to the columns of a table the one that tells outputs apart."""
+"""Adds the column of outputs to the columns of a table."""
 
 
 def _alarms(decisions: pd.DataFrame, keyed: Keyed) -> pd.DataFrame:
-    """Add up those with both decisions by time and label, if this counts."""
+    """Sum the pairs with both decisions by time, alarms and label, if the label counts."""
     known = decisions.loc[_are_known(decisions)]
     return summed(known.assign(label=known["label"].where(known["old"])), keyed(ALARMS))
 
 
 def _coverage(decisions: pd.DataFrame, keyed: Keyed) -> pd.DataFrame:
-    """Add up the first pairs of requests by who served, both alarms, age and label."""
+    """Sum the first pairs of requests by served side, alarms, age and label."""
     first = decisions.loc[decisions["first"]]
     known = _are_known(first)
     cells = {name: first[name].where(known) for name in CELLS}
@@ -243,9 +247,9 @@ def _coverage(decisions: pd.DataFrame, keyed: Keyed) -> pd.DataFrame:
 
 
 def _outside(decisions: pd.DataFrame, keyed: Keyed) -> pd.DataFrame:
-    """Add up those in which a side decided nothing, by what the other decided.
+    """Sum the pairs without a decision of one side, by the decision of the other.
 
-    A pair whose shadow was skipped is not one: the flag left it out.
+    Pairs whose shadow was skipped are left out: the flag, or the budget, asked for that.
     """
     return summed(decisions.loc[~_are_known(decisions) & ~decisions["skipped"]], keyed(CELLS))
 
@@ -255,26 +259,26 @@ def _are_known(decisions: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def _with_sides(scores: pd.DataFrame) -> pd.DataFrame:
-    """Give the sides, which are numbered, their names."""
+    """Replace the numbers of sides by their names."""
     return scores.assign(side=pd.array(SIDES, dtype="string")[scores["side"].to_numpy()])
 
 
-def _bounded(scores: pd.DataFrame, key: Sequence[str]) -> pd.DataFrame:
-    """Let the least and the largest of what was rounded be those of all labels."""
+def _with_common_bounds(scores: pd.DataFrame, key: Sequence[str]) -> pd.DataFrame:
+    """Set `low` and `high` of each rounded score to the bounds over all labels."""
     alike = scores.groupby([*key, "score", "primary_alarm"], dropna=False)
     low, high = alike["low"].transform("min"), alike["high"].transform("max")
     return scores.assign(low=low, high=high)
 
 
-def _differ(rows: OutputRows) -> ir.Table:
+def _flipped(rows: OutputRows) -> ir.Table:
     """Return the rows whose alarms differ."""
     names = [name for name in FLIPS if name != "label"]
     differ = rows.table.filter(_.primary_alarm != _.candidate_alarm)
-    return differ.select(*rows.every.key, *names, label=_.given)
+    return differ.select(*rows.outputs.key, *names, label=_.given)
 
 
-def _told(rounding: Mapping[int, tuple[int, ScoreGrid]]) -> tuple[object, ...]:
-    """Return what the scores of outputs are rounded to depends on."""
+def _rounding_key(rounding: Mapping[int, tuple[int, ScoreGrid]]) -> tuple[object, ...]:
+    """Return everything that the rounding of scores depends on."""
     return tuple(
         (place, digits, grid.thresholds if digits < EXACT else ())
         for place, (digits, grid) in rounding.items()
@@ -287,24 +291,24 @@ def _rounded(
     names: Mapping[str, str],
     further: Mapping[str, Any] = MappingProxyType({}),
 ) -> ir.Table:
-    """Return the scores of sides by these `names`, to so many bits, as a grid says."""
-    others = [*rows.every.key, "primary_alarm"]
-    alike: dict[tuple[int, tuple[float, ...]], list[int]] = {}
+    """Return scores, rounded by the bits and grid of each output, in a column `names[side]`."""
+    others = [*rows.outputs.key, "primary_alarm"]
+    places_by_rounding: dict[tuple[int, tuple[float, ...]], list[int]] = {}
     for place, (digits, grid) in rounding.items():
         kept_apart = grid.thresholds if digits < EXACT else ()
-        alike.setdefault((digits, kept_apart), []).append(place)
+        places_by_rounding.setdefault((digits, kept_apart), []).append(place)
     tables = []
-    for (digits, thresholds), places in alike.items():
+    for (digits, thresholds), places in places_by_rounding.items():
         scores = {
             name: grid_score(_[f"{side}_score"], digits, thresholds) for side, name in names.items()
         }
-        scored = rows.among(places).scored
+        scored = rows.of_outputs(places).scored
         tables.append(scored.select(*others, label=rows.label, **scores, **further))
     return union_of(tables)
 
 
 def _by_side(rows: OutputRows, rounding: Mapping[int, tuple[int, ScoreGrid]]) -> ir.Table:
-    """Return the scores of one side below those of the other, rounded, and as they were."""
+    """Return a row for each side's score: rounded, and unrounded as `low` and `high`."""
     tables = []
     for number, side in enumerate(SIDES):
         exact = dict.fromkeys(("low", "high"), _[f"{side}_score"])
@@ -316,18 +320,20 @@ def _by_side(rows: OutputRows, rounding: Mapping[int, tuple[int, ScoreGrid]]) ->
 def _arrays(
     rounding: Mapping[int, tuple[int, ScoreGrid]], *, is_joint: bool
 ) -> ArrayRows[OutputRows]:
-    """Say the same as `_rounded` of both sides, or as `_by_side`, of arrays."""
+    """Do with numpy arrays what `_rounded` (joint) and `_by_side` (one side) do in SQL."""
 
     def select(rows: OutputRows) -> ir.Table:
         scores = {side: _[f"{side}_score"] for side in SIDES}
-        return rows.scored.select(*rows.every.key, "primary_alarm", label=rows.label, **scores)
+        return rows.scored.select(*rows.outputs.key, "primary_alarm", label=rows.label, **scores)
 
     def compute(batch: pa.RecordBatch) -> Arrays:
         columns = {name: truths(batch[name]) for name in ("primary_alarm", "label")}
         if OUTPUT in batch.schema.names:
             columns[OUTPUT] = batch[OUTPUT].to_numpy()
         exact = {side: batch[side].to_numpy() for side in SIDES}
-        scores = {side: _of_grids(exact[side], columns.get(OUTPUT), rounding) for side in SIDES}
+        scores = {
+            side: _round_by_output(exact[side], columns.get(OUTPUT), rounding) for side in SIDES
+        }
         if is_joint:
             return columns | {f"{side}_score": scores[side] for side in SIDES}
         both = {name: np.tile(column, len(SIDES)) for name, column in columns.items()}
@@ -339,10 +345,10 @@ def _arrays(
     return ArrayRows(select, compute)
 
 
-def _of_grids(
+def _round_by_output(
     scores: Array, outputs: Array | None, rounding: Mapping[int, tuple[int, ScoreGrid]]
 ) -> Array:
-    """Return scores as the grid of each one's output rounds them; None: there is one output."""
+    """Round scores with the grid of their output; `outputs` is None if there is only one."""
     if outputs is None:
         [(digits, grid)] = rounding.values()
         return grid.rounded(scores, digits)
@@ -354,8 +360,8 @@ def _of_grids(
     return found
 
 
-def _condensed(key: Sequence[str], flips: pa.Table) -> pa.Table:
-    """Keep the largest of each output and direction."""
+def _condense_flips(key: Sequence[str], flips: pa.Table) -> pa.Table:
+    """Keep the largest flips of each output and direction."""
     size = pc.abs(pc.subtract(flips["primary_score"], flips["candidate_score"]))
     frame = flips.append_column("size", pc.negate(size)).to_pandas(types_mapper=pd.ArrowDtype)
     frame = frame.sort_values(["size", "time", "request_id"], kind="stable")

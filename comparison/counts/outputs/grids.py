@@ -1,4 +1,4 @@
-"""The grid of an output: how its scores are rounded, by the thresholds and scores that occur."""
+"""The grid of an output: how its scores are rounded, given its thresholds and scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from comparison.counts.outputs.score_grid import MOST_SCORES, SAMPLE, ScoreGrid
 from comparison.engines.mergeable import MergeableCounts
 from comparison.pairs.sides import SIDES
 
-COMMON: Final = 0.5
-"""Share of alarms beyond which to have none is the rarer side, and the one that tells."""
+MOSTLY_ALARMS: Final = 0.5
+"""Share of alarms beyond which pairs without an alarm are the rarer case."""
 
 MOST_THRESHOLDS: Final = 64
-"""Of more thresholds than that, the most frequent are kept apart by the grid."""
+"""Thresholds that a grid keeps apart at most: the most frequent ones."""
 
-_USED: Final = {
+_THRESHOLD_COUNTS: Final = {
     **{f"{side}_scored": "boolean" for side in SIDES},
     "alarm": "boolean",
     **dict.fromkeys(SIDES, "float64"),
@@ -34,35 +34,36 @@ _USED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class OutputGrid:
-    """Hold the grid of an output, its thresholds, and how many pairs no score is known of."""
+    """The grid of an output, its thresholds, and the numbers of pairs without scores."""
 
     output: str
     grid: ScoreGrid
     thresholds: dict[str, tuple[float, ...]]
     unscored: int
+    """Pairs that lack a finite score of a side."""
     unscored_sides: dict[str, int]
-    """By side, pairs without a score of it."""
+    """By side, pairs without a finite score of that side."""
     is_quiet: bool
-    """Whether most pairs are alarms of the primary: to group them by unit would cost, and show
-    little."""
+    """Whether most pairs are alarms of the primary. To group these by unit would be expensive and
+    show little, so pairs without an alarm are grouped."""
 
     @property
     def decides(self) -> bool:
-        """Say whether a threshold occurred."""
+        """Return whether the output has a threshold."""
         return any(self.thresholds.values())
 
 
 def grids_of(window: CountedWindow, columns: Sequence[OutputColumns]) -> tuple[OutputGrid, ...]:
-    """Ask for the thresholds; round the scores as far as their number wants."""
+    """Query the thresholds and the number of scores; choose the rounding by that number."""
     if not columns:
         return ()
-    every = ByOutput(tuple(range(len(columns))))
-    used = every.framed(window.of_evidence(_thresholds(every, columns)), _USED)
+    outputs = ByOutput(tuple(range(len(columns))))
+    used = outputs.framed(window.count_evidence(_thresholds(outputs, columns)), _THRESHOLD_COUNTS)
     scored = {
         place: int(table.loc[table["primary_scored"] & table["candidate_scored"], "n"].sum())
         for place, table in used.items()
     }
-    sampled = _of_samples(window, columns, [at for at, n in scored.items() if n > MOST_SCORES])
+    sampled = _sampled_grids(window, columns, [at for at, n in scored.items() if n > MOST_SCORES])
     return tuple(
         OutputGrid(
             each.name,
@@ -76,69 +77,69 @@ def grids_of(window: CountedWindow, columns: Sequence[OutputColumns]) -> tuple[O
     )
 
 
-def _thresholds(every: ByOutput, columns: Sequence[OutputColumns]) -> MergeableCounts:
-    """Count pairs by which scores are known, the primary's alarm and the thresholds."""
+def _thresholds(outputs: ByOutput, columns: Sequence[OutputColumns]) -> MergeableCounts:
+    """Count pairs by whether each score is known, the primary's alarm and the thresholds."""
 
     def rows(pairs: ir.Table) -> ir.Table:
         held = both_ok(
-            every.union(lambda place: columns[place].of(pairs).recorded(**every.tag(place)))
+            outputs.union(lambda place: columns[place].of(pairs).recorded(**outputs.tag(place)))
         )
         scores = {f"{side}_scored": are_finite(held[f"{side}_score"]) for side in SIDES}
         scored = are_finite(*(held[f"{side}_score"] for side in SIDES))
-        said = {side: held[f"{side}_decision"] for side in SIDES}
-        decided = scored & said["primary"].notnull() & said["candidate"].notnull()
+        decisions = {side: held[f"{side}_decision"] for side in SIDES}
+        decided = scored & decisions["primary"].notnull() & decisions["candidate"].notnull()
         return held.select(
-            *every.key,
+            *outputs.key,
             **scores,
-            alarm=ibis.ifelse(decided, said["primary"], None),
+            alarm=ibis.ifelse(decided, decisions["primary"], None),
             **{side: ibis.ifelse(decided, held[f"{side}_threshold"], None) for side in SIDES},
         )
 
-    by = (*every.key, *(name for name in _USED if name != "n"))
-    return MergeableCounts("thresholds", rows, by, parameters=_told(columns))
+    by = (*outputs.key, *(name for name in _THRESHOLD_COUNTS if name != "n"))
+    return MergeableCounts("thresholds", rows, by, parameters=_columns_key(columns))
 
 
 def _lacking(used: pd.DataFrame, scored: str) -> int:
     return int(used.loc[~used[scored], "n"].sum())
 
 
-def _told(columns: Sequence[OutputColumns]) -> tuple[object, ...]:
+def _columns_key(columns: Sequence[OutputColumns]) -> tuple[object, ...]:
     return tuple((each.name, tuple(each.given.items()), each.alarms_below) for each in columns)
 
 
 def _is_mostly(alarm: "pd.Series[Any]", n: "pd.Series[int]") -> bool:
-    """Say whether alarms are the common case of what was decided."""
+    """Return whether most decisions are alarms."""
     known = n[alarm.notna()].sum()
-    return bool(known) and float(n[alarm.fillna(False)].sum()) > COMMON * float(known)
+    return bool(known) and float(n[alarm.fillna(False)].sum()) > MOSTLY_ALARMS * float(known)
 
 
-def _of_samples(
+def _sampled_grids(
     window: CountedWindow, columns: Sequence[OutputColumns], places: Sequence[int]
 ) -> dict[int, ScoreGrid]:
-    """Return the grids for many pairs by the scores of some: of those with the least span ids."""
+    """Return the grids of outputs with many pairs, from a sample with the smallest span ids."""
     if not places:
         return {}
     many = ByOutput(tuple(places))
 
     def rows(pairs: ir.Table) -> ir.Table:
-        def least(place: int) -> ir.Table:
+        def smallest(place: int) -> ir.Table:
             score = columns[place].of(pairs).score
             scores = {side: score(side) for side in SIDES}
             held = both_ok(pairs).select("span_id", **many.tag(place), **scores)
             scored = held.filter(are_finite(*(held[side] for side in SIDES)))
             return scored.order_by("span_id").limit(SAMPLE)
 
-        return many.union(least)
+        return many.union(smallest)
 
     by = (*many.key, "span_id", *SIDES)
     counts = MergeableCounts(
         "sample",
         rows,
         by,
-        parameters=(many.places, _told(columns)),
-        condense=partial(_least, many.key),
+        parameters=(many.places, _columns_key(columns)),
+        condense=partial(_smallest_ids, many.key),
     )
-    found = counts.fetched(window.of_evidence(counts))
+    found = counts.fetched(window.count_evidence(counts))
     samples = many.framed(ibis.memtable(found), dict.fromkeys(SIDES, "float64"))
     return {
         place: ScoreGrid.of_sample(*(sample[side].to_numpy() for side in SIDES))
@@ -146,8 +147,8 @@ def _of_samples(
     }
 
 
-def _least(key: Sequence[str], rows: pa.Table) -> pa.Table:
-    """Keep the rows of each output with the least span ids."""
+def _smallest_ids(key: Sequence[str], rows: pa.Table) -> pa.Table:
+    """Keep the rows of each output with the smallest span ids."""
     frame = rows.to_pandas().sort_values("span_id", kind="stable")
     kept = frame.groupby(list(key)).head(SAMPLE) if key else frame.head(SAMPLE)
     return pa.Table.from_pandas(kept, rows.schema, preserve_index=False)

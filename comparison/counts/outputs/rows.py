@@ -1,7 +1,7 @@
-"""Outputs as rows: one statement counts all of them, and its result is split by output.
+"""Outputs as rows: one statement counts all outputs, and its result is split by output.
 
-What a statement costs in ibis follows from its length and hardly from the pairs, so that a
-statement of each output would make ten outputs ten times as dear.
+The time that ibis takes for a statement depends on its length and hardly on the pairs, so with a
+statement for each output, ten outputs would take ten times as long.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ from comparison.engines.one_pass import counted_once
 from comparison.pairs.sides import SIDES
 
 OUTPUT: Final = "output"
-"""The column with the place of an output; there is none where only one output is asked for."""
+"""The column with the place of an output; it is left out if only one output is counted."""
 
 
 _SHARED: Final = (
@@ -39,11 +39,11 @@ _SHARED: Final = (
 )
 
 IS_DECIDED: Final = ibis._.primary_alarm.notnull() & ibis._.candidate_alarm.notnull()
-"""Says of a row that both decisions are known."""
+"""Condition that both decisions of a row are known."""
 
 
 def union_of(tables: Sequence[ir.Table]) -> ir.Table:
-    """Put tables below each other, as a balanced tree: engines limit how deep a statement is."""
+    """Union tables as a balanced tree: engines limit the depth of a statement."""
     if len(tables) == 1:
         return tables[0]
     half = len(tables) // 2
@@ -52,52 +52,52 @@ def union_of(tables: Sequence[ir.Table]) -> ir.Table:
 
 @dataclass(frozen=True, slots=True)
 class ByOutput:
-    """Ask about several outputs at once; `places` are theirs, in order, and not none."""
+    """Several outputs that one statement counts; `places` are in order and not empty."""
 
     places: tuple[int, ...]
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Return the names of the columns that tell outputs apart."""
+        """Return the columns that identify an output: none if there is only one."""
         return (OUTPUT,) if len(self.places) > 1 else ()
 
     def tag(self, place: int) -> dict[str, Any]:
-        """Return the column that tells the rows of an output apart, if there are several."""
+        """Return the column `OUTPUT` of an output's rows, if there are several outputs."""
         return dict.fromkeys(self.key, ibis.literal(place, "int16"))
 
     def union(self, rows: Callable[[int], ir.Table]) -> ir.Table:
-        """Put the rows of each output below each other; they have its `tag`."""
+        """Union the rows of all outputs; `rows` returns those of one, with its `tag`."""
         return union_of([rows(place) for place in self.places])
 
-    def parted(self, rows: ir.Table) -> list[ir.Table]:
-        """Return the rows of each output."""
+    def filtered(self, rows: ir.Table) -> list[ir.Table]:
+        """Filter the rows of each output."""
         if not self.key:
             return [rows]
         return [rows.filter(ibis._[OUTPUT] == place) for place in self.places]
 
     def count(self, rows: ir.Table, dtypes: Dtypes, **by: Any) -> dict[int, pd.DataFrame]:
-        """Count rows by the columns of `dtypes`, each of its own name unless `by` says how."""
+        """Count rows by the columns of `dtypes`; `by` has expressions for some of them."""
         columns = {name: by.get(name, ibis._[name]) for name in (*self.key, *dtypes)}
         return self.fetched(count_by(rows, **columns), dtypes)
 
     def fetched(self, counts: ir.Table, dtypes: Dtypes) -> dict[int, pd.DataFrame]:
-        """Run a query of counts, as `grouping.fetched`, for each output."""
+        """Run a query of counts as `grouping.fetched`, and split the result by output."""
         return self.split(fetched(counts, self.keyed(dtypes)))
 
     def framed(self, rows: ir.Table, dtypes: Dtypes) -> dict[int, pd.DataFrame]:
-        """Run a query, as `grouping.framed`, for each output."""
+        """Run a query as `grouping.framed`, and split the result by output."""
         return self.split(framed(rows, self.keyed(dtypes)))
 
     def variance_ratios(self, units: ir.Table) -> dict[int, float]:
-        """Return, of `units` with `total` and `own`, the sum of squares over that of `own`.
+        """Return for each output the sum of squared `total` over the sum of `own` of `units`.
 
-        It is 1 where the latter is none.
+        It is 1 if the sum of `own` is 0.
         """
         sums = {"between": (ibis._.total * ibis._.total).sum(), "within": ibis._.own.sum()}
         return self.ratios(units.group_by(self.key).agg(**sums) if self.key else units.agg(**sums))
 
     def ratios(self, sums: ir.Table) -> dict[int, float]:
-        """Return `between` over `within`, 1 where that is none."""
+        """Return for each output `between` over `within`, 1 if `within` is 0."""
         tables = self.framed(sums, dict.fromkeys(("between", "within"), "float64"))
         return {
             place: float(table["between"].iloc[0] / table["within"].iloc[0])
@@ -107,11 +107,11 @@ class ByOutput:
         }
 
     def keyed(self, dtypes: Dtypes) -> dict[str, str]:
-        """Add the column that tells outputs apart, if there are several."""
+        """Add the column `OUTPUT`, if there are several outputs."""
         return {**dict.fromkeys(self.key, "int64"), **dtypes}
 
     def split(self, frame: pd.DataFrame) -> dict[int, pd.DataFrame]:
-        """Return the rows of each output."""
+        """Split a frame by output."""
         if not self.key:
             return {self.places[0]: frame}
         found = frame[OUTPUT].to_numpy()
@@ -124,41 +124,41 @@ class ByOutput:
 
 @dataclass(frozen=True, slots=True)
 class OutputRows:
-    """Hold one row for each pair and output; `labelled` are the outputs that labels are about.
+    """One row for each pair and output; `labelled` has the places of outputs with labels.
 
-    `table` has of prepared pairs what does not depend on the output, and
+    `table` has the columns of prepared pairs that do not depend on the output, and
 
         output                          the place of the output, if there are several
         primary_score, candidate_score  missing unless both are known
-        primary_alarm, candidate_alarm  the decision of a side, whatever became of the other
-        given                           the label of the request that is about the output
+        primary_alarm, candidate_alarm  the decision of a side, even if the other side has none
+        given                           the label of the request for this output
     """
 
-    every: ByOutput
+    outputs: ByOutput
     table: ir.Table
     labelled: tuple[int, ...]
     counted: Callable[[MergeableCounts], ir.Table] | None = None
-    """Counts such rows where counts are kept; `table` then only says which columns they have."""
-    usual: "UsualRows | None" = None
-    """Where `table` has not the rows that have the label of nearly all."""
+    """Counts these rows if counts are kept; `table` then serves only for its columns."""
+    majority: "MajorityRows | None" = None
+    """The rows with the majority label, if `table` lacks them."""
 
     @classmethod
-    def of(cls, pairs: ir.Table, outputs: int, labels: Mapping[int, str]) -> "OutputRows":
-        """Read the outputs of pairs, which has the columns of each numbered by its place."""
-        every = ByOutput(tuple(range(outputs)))
+    def of(cls, pairs: ir.Table, size: int, labels: Mapping[int, str]) -> "OutputRows":
+        """Turn prepared pairs, whose columns of outputs are numbered by place, into rows."""
+        by_output = ByOutput(tuple(range(size)))
         shared = [name for name in pairs.columns if name in _SHARED or name.startswith(SEGMENT)]
 
         def rows(place: int) -> ir.Table:
             label = f"{GIVEN}{labels[place]}" if place in labels else None
             return pairs.select(
                 *shared,
-                **every.tag(place),
+                **by_output.tag(place),
                 **{f"{side}_score": pairs[f"{side}_score{place}"] for side in SIDES},
-                **{f"{side}_alarm": pairs[f"{side}_said{place}"] for side in SIDES},
+                **{f"{side}_alarm": pairs[f"{side}_decision{place}"] for side in SIDES},
                 given=ibis.null("boolean") if label is None else pairs[label],
             )
 
-        return cls(every, every.union(rows), tuple(labels))
+        return cls(by_output, by_output.union(rows), tuple(labels))
 
     def count(
         self,
@@ -171,114 +171,119 @@ class OutputRows:
         arrays: ArrayRows["OutputRows"] | None = None,
         groups: GroupSums | None = None,
     ) -> ir.Table:
-        """Count by the output and columns `by` what `rows` makes of these rows, or of a block's.
+        """Count the rows that `rows` makes of these, by output and the columns `by`.
 
-        See `MergeableCounts`. Where the rows with the usual label are left out, they are those that
-        the counts of all rows have besides; their least and largest are then those of all labels.
+        See `MergeableCounts`. If `table` lacks the rows with the majority label, their counts are
+        the counts of all rows minus those of `table`; their bounds `low` and `high` are then those
+        of all labels.
         """
-        if self.usual is not None:
+        if self.majority is not None:
             asked = partial(
                 OutputRows.count, name=name, rows=rows, by=by, measures=measures, arrays=arrays
             )
-            return self.usual.added(self, partial(asked, parameters=parameters))
+            return self.majority.counts_with(self, partial(asked, parameters=parameters))
 
-        def own(table: ir.Table) -> OutputRows:
+        def restricted(table: ir.Table) -> OutputRows:
             return replace(self, table=self._own(table))
 
         counts = MergeableCounts(
             name,
-            lambda table: rows(own(table)),
-            (*self.every.key, *by),
+            lambda table: rows(restricted(table)),
+            (*self.outputs.key, *by),
             measures,
-            (self.every.places, self.labelled, *parameters),
+            (self.outputs.places, self.labelled, *parameters),
             condense=condense,
-            arrays=arrays and arrays.after(own),
+            arrays=arrays and arrays.after(restricted),
             groups=groups,
         )
         return counted_once(counts, self.table) if self.counted is None else self.counted(counts)
 
     def _own(self, table: ir.Table) -> ir.Table:
-        """Keep the rows of these outputs."""
+        """Keep the rows of these outputs, if kept counts have more."""
         if self.counted is not None and OUTPUT in table.columns:
-            return table.filter(ibis._[OUTPUT].isin(self.every.places))
+            return table.filter(ibis._[OUTPUT].isin(self.outputs.places))
         return table
 
     @property
     def decided(self) -> ir.Table:
-        """Return the rows of which both decisions are known."""
+        """Return the rows with both decisions."""
         return self.table.filter(IS_DECIDED)
 
     @property
     def scored(self) -> ir.Table:
-        """Return the rows of which both scores are known."""
+        """Return the rows with both scores."""
         return self.table.filter(ibis._.primary_score.notnull())
 
     @property
     def label(self) -> Any:
-        """Return the label of a row where it counts: the pair is old enough for one."""
+        """Return the label of a row if it counts: if the pair is old enough for a label."""
         return ibis.ifelse(ibis._.old, ibis._.given, None) if self.labelled else ibis._.given
 
-    def among(self, places: Sequence[int]) -> "OutputRows":
-        """Keep some of the outputs, one at least."""
-        if len(places) == len(self.every.places):
+    def of_outputs(self, places: Sequence[int]) -> "OutputRows":
+        """Keep only these outputs, at least one."""
+        if len(places) == len(self.outputs.places):
             return self
         held = self.table.filter(ibis._[OUTPUT].isin(places))
         labelled = tuple(place for place in self.labelled if place in places)
-        usual = self.usual and self.usual.among(places)
-        return OutputRows(ByOutput(tuple(places)), held, labelled, self.counted, usual)
+        majority = self.majority and self.majority.of_outputs(places)
+        return OutputRows(ByOutput(tuple(places)), held, labelled, self.counted, majority)
 
     @property
     def unlabelled(self) -> "OutputRows":
-        """Return all rows, for counts that do not depend on labels."""
-        return self if self.usual is None else self.usual.every
+        """Return all rows without labels, for counts that do not depend on labels."""
+        return self if self.majority is None else self.majority.all_rows
 
     @property
     def positive(self) -> "OutputRows":
-        """Return the rows among which all are that have a positive label."""
-        return replace(self, usual=None)
+        """Return rows with all positive labels: the majority label is never positive."""
+        return replace(self, majority=None)
 
 
 @dataclass(frozen=True, slots=True)
-class UsualRows:
-    """Know the rows of pairs with the label of nearly all: those that count and are not held.
+class MajorityRows:
+    """The rows with the majority label, which are counted without joining their labels.
 
-    `every` has all rows, without labels; `labels` are the usual ones by the place of an output.
+    `all_rows` has all rows, without labels; `labels` has the majority label by place of an output.
     """
 
-    every: OutputRows
+    all_rows: OutputRows
     labels: Mapping[int, bool | None]
     labels_of: Callable[[Sequence[str | None]], Mapping[int, Sequence[bool | None]]]
-    """Returns the labels of some requests, by the place of an output."""
+    """Returns the labels of requests, by the place of an output."""
 
-    def among(self, places: Sequence[int]) -> "UsualRows":
-        """Keep some of the outputs."""
+    def of_outputs(self, places: Sequence[int]) -> "MajorityRows":
+        """Keep only these outputs."""
         labels = {place: self.labels[place] for place in places}
-        return replace(self, every=self.every.among(places), labels=labels)
+        return replace(self, all_rows=self.all_rows.of_outputs(places), labels=labels)
 
-    def added(self, labelled: OutputRows, count: Callable[[OutputRows], ir.Table]) -> ir.Table:
-        """Return the counts of held rows with labels, and of all others, with the usual one.
+    def counts_with(
+        self, labelled: OutputRows, count: Callable[[OutputRows], ir.Table]
+    ) -> ir.Table:
+        """Return the counts of `labelled` rows plus those of all others, with the majority label.
 
-        So what is counted must not leave rows out by their label, nor by whether it counts.
+        So `count` must not filter rows by their label, nor by whether it counts.
         """
-        own = booleans_as_integers(count(replace(labelled, usual=None))).to_pyarrow()
-        every = self._as_usual(booleans_as_integers(count(self.every)).to_pyarrow(), own.schema)
-        less = self._as_usual(own, own.schema)
+        own = booleans_as_integers(count(replace(labelled, majority=None))).to_pyarrow()
+        unlabelled = self._with_majority_label(
+            booleans_as_integers(count(self.all_rows)).to_pyarrow(), own.schema
+        )
+        less = self._with_majority_label(own, own.schema)
         less = less.set_column(less.schema.get_field_index("n"), "n", pc.negate(less["n"]))
-        table = ibis.memtable(pa.concat_tables([own, every, less]))
+        table = ibis.memtable(pa.concat_tables([own, unlabelled, less]))
         bounds = {"low": ibis._.low.min, "high": ibis._.high.max}
         taken = {name: bound() for name, bound in bounds.items() if name in table.columns}
         by = [name for name in table.columns if name not in ("n", *taken)]
         found = table.group_by(by).agg(n=ibis._.n.sum().cast("int64"), **taken)
         return found.filter(ibis._.n > 0)
 
-    def _as_usual(self, counts: pa.Table, schema: pa.Schema) -> pa.Table:
-        """Give counts the label of their output, which counts."""
+    def _with_majority_label(self, counts: pa.Table, schema: pa.Schema) -> pa.Table:
+        """Set the label of counts to the majority label of their output; the label counts."""
         values = [self.labels.get(place) for place in range(max(self.labels) + 1)]
-        usual = pa.array([None if each is None else int(each) for each in values], pa.int8())
-        [only, *_others] = self.every.every.places
+        majority = pa.array([None if each is None else int(each) for each in values], pa.int8())
+        [only, *_others] = self.all_rows.outputs.places
         places = counts[OUTPUT] if OUTPUT in counts.column_names else pa.repeat(only, len(counts))
         counting = dict.fromkeys(("first", "old"), pa.repeat(pa.scalar(1, pa.int8()), len(counts)))
-        for name, values in {"label": usual.take(places), **counting}.items():
+        for name, values in {"label": majority.take(places), **counting}.items():
             if name in counts.column_names:
                 place = counts.schema.get_field_index(name)
                 counts = counts.set_column(place, name, values)

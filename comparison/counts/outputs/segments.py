@@ -1,4 +1,4 @@
-"""Counts by the values of all segments: one statement, in which a row is counted once for each."""
+"""Count by the values of all segments in one statement: a row counts once for each segment."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,18 +13,18 @@ from comparison.counts.outputs.rows import ByOutput, union_of
 from comparison.engines.grouping import Dtypes
 
 SEGMENT_CODE: Final = "code"
-"""The column with the place of a segment among their names."""
+"""The column with the place of a segment in the list of segments."""
 
 
 def segments_of(pairs: ir.Table) -> list[str]:
-    """Return the columns of segments, sorted: sources differ in the order of their columns."""
+    """Return the columns of segments, sorted: sources order their columns differently."""
     return sorted(name for name in pairs.columns if name.startswith(SEGMENT))
 
 
 def rows_by_segment(rows: ir.Table, segments: Sequence[str]) -> ir.Table:
-    """Return each row once for each segment, with `code` and `value` in place of the segments.
+    """Return each row once for each segment, with `code` and `value` instead of the segments.
 
-    There must be one at least.
+    There must be at least one segment.
     """
     others = [name for name in rows.columns if not name.startswith(SEGMENT)]
     return union_of(
@@ -36,9 +36,9 @@ def rows_by_segment(rows: ir.Table, segments: Sequence[str]) -> ir.Table:
 
 
 def fetched_by_segment(
-    every: ByOutput, counts: ir.Table, segments: Sequence[str], dtypes: Dtypes
+    outputs: ByOutput, counts: ir.Table, segments: Sequence[str], dtypes: Dtypes
 ) -> dict[int, pd.DataFrame]:
-    """Run a query of counts by the columns of `dtypes`, but by `code` in place of the segment."""
+    """Run a query of counts by the columns of `dtypes`, with `code` instead of `segment`."""
     coded = {
         SEGMENT_CODE: "int64",
         **{name: kind for name, kind in dtypes.items() if name != "segment"},
@@ -46,5 +46,5 @@ def fetched_by_segment(
     names = np.array([name.removeprefix(SEGMENT) for name in segments], dtype=object)
     return {
         place: table.assign(segment=pd.array(names[table[SEGMENT_CODE]], "string"))[[*dtypes, "n"]]
-        for place, table in every.fetched(counts, coded).items()
+        for place, table in outputs.fetched(counts, coded).items()
     }

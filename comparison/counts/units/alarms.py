@@ -1,7 +1,7 @@
-"""Count alarms by unit: one unit counts once per block of time, however many requests it sends.
+"""Count alarms by unit: a unit counts once per block of time, however many requests it sends.
 
-A pair without a unit stands for its request, and a request that was sent again counts once. Only
-pairs with an alarm are grouped: a unit without one is in the fourth cell whatever it sends.
+The request of a pair without a unit counts as a unit, and counts once if it is sent again. Only
+pairs with an alarm are grouped: units without an alarm follow from the number of all units.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,15 +40,16 @@ from comparison.engines.text_functions import grouping_key
 from comparison.pairs.sides import SIDES
 
 BLOCKS: Final = (HOUR, 4 * HOUR, 24 * HOUR)
-"""Lengths of a block in nanoseconds; with few requests a unit, the whole window is one."""
+"""Possible lengths of a block in nanoseconds; with few requests per unit, the window is one."""
 
 PER_BLOCK: Final = 10
-"""Requests of a unit in a block, about: more hide a change, fewer take a burst for several."""
+"""Requests of a unit in a block, at most on average: with more, a block hides a change; with fewer,
+a burst is split into several blocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitVolume:
-    """Say how many requests the units of a window sent."""
+    """How many units a window has, and how many requests they sent."""
 
     units: int
     requests: int
@@ -57,16 +58,17 @@ class UnitVolume:
 
     @classmethod
     def of(cls, units: pd.DataFrame | None, span: int) -> "UnitVolume":
-        """Add up the units of `comparison.counts.units.failures`; None: there is no column."""
+        """Add up the result of `units_of`; None if no unit is recorded."""
         if units is None:
             return cls(0, 0, 0)
         return cls(int(units["units"].sum()), int(units["requests"].sum()), span)
 
     @property
     def block(self) -> int | None:
-        """Return the length of a block in nanoseconds, None where the window is one.
+        """Return the length of a block in nanoseconds; None if the whole window is one block.
 
-        The longest in which a unit has at most `PER_BLOCK` requests on average, else the shortest.
+        It is the longest of `BLOCKS` in which a unit has at most `PER_BLOCK` requests on average,
+        or else the shortest.
         """
         if not self.units or self.requests <= PER_BLOCK * self.units:
             return None
@@ -75,15 +77,15 @@ class UnitVolume:
         return max(fitting, default=BLOCKS[0])
 
     def blocks_of(self, hours: ir.Table) -> ir.Table:
-        """Add to rows with `hour` and `named` the block of time in which a unit counts once."""
+        """Add the column `block`, in which a unit counts once, to rows with `hour` and `named`."""
         if self.block is None:
             return hours.mutate(block=ibis.literal(0, type="int64"))
         block = ibis.ifelse(hours.named == 1, hours.hour // self.block, 0)
         return hours.mutate(block=block.cast("int64"))
 
 
-def who_of(pairs: ir.Table) -> dict[str, Any]:
-    """Return `who` (unit, else request), `named` (whether that is a unit) and `hour` of pairs."""
+def unit_columns(pairs: ir.Table) -> dict[str, Any]:
+    """Return columns of pairs: `who` (unit, or else request), `named` (`who` is a unit), `hour`."""
     unit = pairs.unit if "unit" in pairs.columns else ibis.null("string")
     return {
         "who": ibis.coalesce(unit, pairs.request_id),
@@ -95,28 +97,29 @@ def who_of(pairs: ir.Table) -> dict[str, Any]:
 def alarms_by_unit(
     source: PairSource, rows: OutputRows, volume: UnitVolume, quiet: Mapping[int, bool]
 ) -> dict[int, UnitAggregates]:
-    """Count units by alarm, for the outputs at the places that are keys of `quiet`.
+    """Count units by alarm, for the outputs whose places are the keys of `quiet`.
 
-    Where one is quiet, because most pairs are alarms of the primary, to have none is counted.
+    An output is quiet if most of its pairs are alarms of the primary. Then pairs without an alarm
+    are counted instead: they are the rarer case.
     """
     if not quiet:
         return {}
-    rows = rows.among(tuple(quiet))
-    every, segments = rows.every, segments_of(rows.table)
-    silent = tuple(place for place, is_quiet in quiet.items() if is_quiet)
-    asked = _UnitSums(every, segments, volume).asked()
-    tables = _summed(source, rows, segments, silent, asked)
-    by_block = every.fetched(tables["blocks"], CELLS)
-    once = every.fetched(tables["once"], CELLS) if "once" in tables else by_block
-    by_hour = every.fetched(tables["hours"], HOUR_CELLS)
+    rows = rows.of_outputs(tuple(quiet))
+    outputs, segments = rows.outputs, segments_of(rows.table)
+    quiet_places = tuple(place for place, is_quiet in quiet.items() if is_quiet)
+    sums = _UnitSums(outputs, segments, volume).needed()
+    tables = _sum_units(source, rows, segments, quiet_places, sums)
+    by_block = outputs.fetched(tables["blocks"], CELLS)
+    once = outputs.fetched(tables["once"], CELLS) if "once" in tables else by_block
+    by_hour = outputs.fetched(tables["hours"], HOUR_CELLS)
     by_segment = (
-        fetched_by_segment(every, tables["segments"], segments, SEGMENT_CELLS)
+        fetched_by_segment(outputs, tables["segments"], segments, SEGMENT_CELLS)
         if segments
-        else {place: empty(SEGMENT_CELLS) for place in every.places}
+        else {place: empty(SEGMENT_CELLS) for place in outputs.places}
     )
     if volume.units:
-        effects = every.ratios(tables["effects"]) if "effects" in tables else {}
-        hours_effects = every.ratios(tables["hours_effects"])
+        effects = outputs.ratios(tables["effects"]) if "effects" in tables else {}
+        hours_effects = outputs.ratios(tables["hours_effects"])
     else:
         effects = hours_effects = _flip_clustering(rows)
     return {
@@ -136,108 +139,109 @@ def alarms_by_unit(
     }
 
 
-def _summed(
+def _sum_units(
     source: PairSource,
     rows: OutputRows,
     segments: Sequence[str],
-    silent: tuple[int, ...],
-    asked: Mapping[str, GroupSums],
+    quiet: tuple[int, ...],
+    sums: Mapping[str, GroupSums],
 ) -> dict[str, ir.Table]:
-    """Add up over units what `asked` names; of the outputs at `silent` places, having no alarm."""
+    """Return the sums over units by name; at `quiet` places, count pairs without an alarm."""
 
     def counted(groups: GroupSums | None) -> ir.Table:
         return rows.count(
             "alarmed",
-            lambda every: _alarmed(every, segments, silent),
+            lambda each: _alarmed(each, segments, quiet),
             ("who", "named", "hour", *segments),
             dict.fromkeys(CELLS, "largest"),
-            (silent,),
+            (quiet,),
             groups=groups,
         )
 
-    hold = source.cached if rows.counted is None else None
-    return dict(zip(asked, group_sums(counted, list(asked.values()), hold), strict=True))
+    cache = source.cached if rows.counted is None else None
+    return dict(zip(sums, group_sums(counted, list(sums.values()), cache), strict=True))
 
 
 def _alarmed(rows: OutputRows, segments: Sequence[str], quiet: Sequence[int]) -> ir.Table:
-    """Return the rows with an alarm, of whichever side; of quiet outputs, those without one."""
+    """Return the rows with an alarm of either side; for quiet outputs, those without an alarm."""
     alarm = {name: _[name] for name in CELLS}
-    if len(quiet) == len(rows.every.places):
-        alarm = {name: ~said for name, said in alarm.items()}
+    if len(quiet) == len(rows.outputs.places):
+        alarm = {name: ~decided for name, decided in alarm.items()}
     elif quiet:
         is_quiet = _[OUTPUT].isin(quiet)
-        alarm = {name: ibis.ifelse(is_quiet, ~said, said) for name, said in alarm.items()}
+        alarm = {name: ibis.ifelse(is_quiet, ~decided, decided) for name, decided in alarm.items()}
     found = rows.decided.filter(ibis.or_(*alarm.values()))
-    said = {name: each.cast("int8") for name, each in alarm.items()}
-    return found.select(*rows.every.key, *segments, **who_of(found), **said)
+    alarms = {name: each.cast("int8") for name, each in alarm.items()}
+    return found.select(*rows.outputs.key, *segments, **unit_columns(found), **alarms)
 
 
 @dataclass(frozen=True, slots=True)
 class _UnitSums:
     """The sums over units of the rows that `_alarmed` returns."""
 
-    every: ByOutput
+    outputs: ByOutput
     segments: Sequence[str]
     volume: UnitVolume
 
-    def asked(self) -> dict[str, GroupSums]:
-        """Return all sums that these units and segments give reason for, by name."""
+    def needed(self) -> dict[str, GroupSums]:
+        """Return the sums that are needed, by name; it depends on units, blocks and segments."""
         has_units = bool(self.volume.units)
-        asked = {"blocks": self.cells("block"), "hours": self.cells("hour", HOUR_CELLS)}
+        sums = {"blocks": self.cells("block"), "hours": self.cells("hour", HOUR_CELLS)}
         if self.segments:
-            asked["segments"] = self.segment_cells()
+            sums["segments"] = self.segment_cells()
         if has_units and self.volume.block is not None:
-            asked |= {"once": self.cells(), "effects": self.effects("block")}
+            sums |= {"once": self.cells(), "effects": self.effects("block")}
         if has_units:
-            asked["hours_effects"] = self.effects("hour")
-        return asked
+            sums["hours_effects"] = self.effects("hour")
+        return sums
 
     def cells(self, block: str | None = None, dtypes: Dtypes = CELLS) -> GroupSums:
-        """Count each unit once, or once in each block, or hour, by what both sides said."""
+        """Count each unit by the alarms of both sides: once, or once in each block or hour."""
         once = ["who", *([block] if block else [])]
 
         def rows(counts: ir.Table) -> ir.Table:
             found = self._once(self.volume.blocks_of(counts), *once)
             period = {"period": _.hour} if "period" in dtypes else {}
-            return self._said(found, **period)
+            return self._counted_once(found, **period)
 
-        return self._sums(f"cells.{block}", rows, (*self.every.key, *dtypes))
+        return self._sums(f"cells.{block}", rows, (*self.outputs.key, *dtypes))
 
     def segment_cells(self) -> GroupSums:
-        """Count each unit once per block and value of a segment."""
+        """Count each unit by alarms once per block and value of a segment."""
 
         def rows(counts: ir.Table) -> ir.Table:
             by_segment = rows_by_segment(self.volume.blocks_of(counts), self.segments)
             found = self._once(by_segment, "who", "block", SEGMENT_CODE, "value")
-            return self._said(found, **{name: _[name] for name in (SEGMENT_CODE, "value")})
+            return self._counted_once(found, **{name: _[name] for name in (SEGMENT_CODE, "value")})
 
-        by = (*self.every.key, SEGMENT_CODE, *(x for x in SEGMENT_CELLS if x != "segment"))
+        by = (*self.outputs.key, SEGMENT_CODE, *(x for x in SEGMENT_CELLS if x != "segment"))
         return self._sums("segments", rows, by)
 
     def effects(self, block: str) -> GroupSums:
-        """Say by how much flips of the same unit in different blocks vary more than independent.
+        """Return the design effect of flips of the same unit in different blocks.
 
-        The variance of the sum of a unit's flips (candidate's alarm less primary's) over the sum of
-        their variances (Kish, "Survey Sampling", 1965, 5.4): 1 if blocks are independent.
+        It is the variance of the sum of a unit's flips (candidate's alarm minus primary's) over the
+        sum of their variances (Kish, "Survey Sampling", 1965, 5.4): 1 if blocks are independent.
         """
         flip = _.candidate_alarm.cast("int32") - _.primary_alarm.cast("int32")
 
         def rows(counts: ir.Table) -> ir.Table:
             once = self._once(self.volume.blocks_of(counts), "who", block).mutate(flip=flip)
-            by_unit = once.group_by(*self.every.key, "who").agg(
+            by_unit = once.group_by(*self.outputs.key, "who").agg(
                 total=_.flip.sum().cast("int64"), own=(_.flip * _.flip).sum().cast("int64")
             )
-            return by_unit.select(*self.every.key, between=_.total * _.total, within=_.own)
+            return by_unit.select(*self.outputs.key, between=_.total * _.total, within=_.own)
 
-        return self._sums(f"effects.{block}", rows, self.every.key, ("between", "within"))
+        return self._sums(f"effects.{block}", rows, self.outputs.key, ("between", "within"))
 
     def _once(self, counts: ir.Table, *by: str) -> ir.Table:
-        """Take each unit once: it was alarmed by a side if it was so at least once."""
+        """Reduce to one row per unit: a side alarmed it if it did so at least once."""
         sides = {f"{side}_alarm": _[f"{side}_alarm"].max() for side in SIDES}
-        return counts.group_by(*self.every.key, *by).agg(**sides)
+        return counts.group_by(*self.outputs.key, *by).agg(**sides)
 
-    def _said(self, once: ir.Table, **others: Any) -> ir.Table:
-        return once.select(*self.every.key, *CELLS, n=ibis.literal(1, "int64"), **others)
+    def _counted_once(self, once: ir.Table, **others: Any) -> ir.Table:
+        """Return the cells of each row, with a count of 1."""
+        return once.select(*self.outputs.key, *CELLS, n=ibis.literal(1, "int64"), **others)
 
     def _sums(
         self,
@@ -250,28 +254,28 @@ class _UnitSums:
 
 
 def _flip_clustering(rows: OutputRows) -> dict[int, float]:
-    """Return, in the place of design effects, how flips cluster in minutes."""
-    every = rows.every
+    """Return how flips cluster in minutes, as design effects of pairs without units."""
+    outputs = rows.outputs
 
     def decided(each: OutputRows) -> ir.Table:
         flips = (_.primary_alarm != _.candidate_alarm).cast("int64")
-        return each.decided.select(*every.key, minute=_.time // MINUTE, flips=flips)
+        return each.decided.select(*outputs.key, minute=_.time // MINUTE, flips=flips)
 
     minutes = rows.count("minutes", decided, ("minute",), {"flips": "sum", "n": "sum"})
-    return {place: clustering(table) for place, table in every.fetched(minutes, MINUTES).items()}
+    return {place: clustering(table) for place, table in outputs.fetched(minutes, MINUTES).items()}
 
 
 def drawn_counts(window: CountedWindow, recorded: Mapping[str, int]) -> tuple[int, int] | None:
-    """Return (given to the candidate, all) of the units that the flag drew in the step.
+    """Return (assigned to the candidate, all) of the units that the flag drew in the step.
 
-    None where it draws requests, or no pair says what it draws.
+    None if it draws requests, or if no pair records what it draws.
     """
     if "stickiness" not in window.columns or not {"unit", "drawn"} & set(window.columns):
         return None
     if recorded.get("drawn"):
-        units = window.of_step(_DRAWN).group_by("active").agg(n=_.count())
-    else:  # then it is the unit, by which pairs are counted as well
-        units = window.of_step(replace(UNITS, groups=_DRAWN_UNITS))
+        units = window.count_step(_DRAWN).group_by("active").agg(n=_.count())
+    else:  # the flag draws units, and `UNITS` are counted anyway
+        units = window.count_step(replace(UNITS, groups=_DRAWN_UNITS))
     counts = {row["active"]: int(row["n"]) for row in fetched_table(units).to_pylist()}
     total = sum(counts.values())
     return (counts.get(1, 0), total) if total else None

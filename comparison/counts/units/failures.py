@@ -1,7 +1,7 @@
-"""Count failures and fallbacks by unit: of its requests, how many failed, whatever their number.
+"""Count failures and fallbacks by unit: how many requests a unit has, and how many of them failed.
 
-A pair without a unit stands for its request. Of these, only the ones with a failure are grouped: of
-the others, it is enough to know how many there are.
+The request of a pair without a unit counts as a unit. Of these requests, only those with a failure
+are grouped; of the others only their number is needed.
 """
 
 from collections.abc import Iterator
@@ -28,17 +28,18 @@ _TEXTS: Final = ("active", "stickiness")
 _HAVING: Final = ("called", "active")
 
 _BITS: Final = {name: 2**place for place, name in enumerate((*UNIT_FAILURES, "by_field"))}
-"""Of `became`, which says in one number what became of a pair: to group by five columns of texts
-takes several times the memory."""
+"""Bits of the column `fate`, which holds in one number what became of a pair: to group by five
+columns of texts takes several times the memory."""
 
 
 def units_of(window: CountedWindow) -> pd.DataFrame:
-    """Count the units that pairs name, and their requests, by what became of these.
+    """Count the units that pairs name, and their requests, by the fates of these requests.
 
-    Of units without a failure it is only told whether a request called both sides (`has_called`),
-    and whether one was for the candidate (`has_active`); of the others the numbers of requests.
+    For a unit with a failure, the columns have the numbers of its requests. For the others they
+    only tell whether a request called both sides (`has_called`), and whether one was for the
+    candidate (`has_active`).
     """
-    units = window.of_evidence(replace(UNITS, groups=_BY_FIGURES))
+    units = window.count_evidence(replace(UNITS, groups=_BY_FIGURES))
     return framed(units, dict.fromkeys((*_BY_FIGURES.by, *_BY_FIGURES.measures), "int64"))
 
 
@@ -52,20 +53,21 @@ def _by_figures(counts: ir.Table) -> ir.Table:
 
 
 def bit_of(name: str) -> Any:
-    """Return whether something holds of the pairs of a row of `UNITS`, as 1 or 0."""
-    return _.became // _BITS[name] % 2
+    """Return a bit of `fate` of a row of `UNITS`, as 1 or 0."""
+    return _.fate // _BITS[name] % 2
 
 
 def _named(pairs: ir.Table) -> ir.Table:
     recorded = _recorded(pairs).filter(_.unit.notnull())
-    became: Any = sum(ibis.ifelse(value, _BITS[name], 0) for name, value in _became(recorded))
-    return recorded.select(unit=grouping_key(recorded.unit), became=became.cast("int8"))
+    fate: Any = sum(ibis.ifelse(value, _BITS[name], 0) for name, value in _fates(recorded))
+    return recorded.select(unit=grouping_key(recorded.unit), fate=fate.cast("int8"))
 
 
-UNITS: Final = MergeableCounts("units", _named, ("unit", "became"))
-"""Pairs by unit, and by what became of them: see `bit_of`.
+UNITS: Final = MergeableCounts("units", _named, ("unit", "fate"))
+"""Pairs by unit and `fate`, see `bit_of`.
 
-Besides what is in the table of failures, `by_field`: the flag drew by a field of the request.
+The bits are the columns of the table of failures, and `by_field`: the flag drew by a field of the
+request.
 """
 
 _BY_FIGURES: Final = GroupSums(
@@ -78,9 +80,9 @@ _BY_FIGURES: Final = GroupSums(
 
 
 def failures_by_unit(step: ir.Table, units: pd.DataFrame, *, each_named: bool) -> UnitFailures:
-    """Count the units of `step`, which are those of `units_of`, and its pairs without one.
+    """Count failures by unit; `units` is the result of `units_of` for the pairs `step`.
 
-    With `each_named`, it has none of these.
+    The requests of pairs without a unit are added, unless `each_named`: all pairs name a unit.
     """
     named = units.loc[units["failed"] == 1].rename(columns={"units": "n"})
     failed = [named[[*UNIT_FAILURES, "n"]]]
@@ -103,17 +105,17 @@ def failures_by_unit(step: ir.Table, units: pd.DataFrame, *, each_named: bool) -
 
 
 def _recorded(step: ir.Table) -> ir.Table:
-    """Return pairs with all columns that are asked for here."""
+    """Add the columns that are read here and may not be recorded, all missing."""
     return with_columns(with_columns(step, ["fallback"], "boolean"), _TEXTS, "string")
 
 
 def is_drawn_by_field(pairs: ir.Table) -> Any:
-    """Say of a pair that the flag drew what the request names."""
+    """Return whether the flag drew by a field of the request."""
     return pairs.stickiness.notnull() & (pairs.stickiness != "requestId")
 
 
-def _became(recorded: ir.Table) -> Iterator[tuple[str, Any]]:
-    """Yield what may have become of each pair, by name, as a truth that is never missing."""
+def _fates(recorded: ir.Table) -> Iterator[tuple[str, Any]]:
+    """Yield the possible fates of a pair, by name, as booleans that are never missing."""
     status = {side: recorded[f"{side}_status"] for side in SIDES}
     called = _is_among(status["primary"], CALLED) & _is_among(status["candidate"], CALLED)
     active = (recorded.active == "candidate").fill_null(False)
@@ -126,8 +128,8 @@ def _became(recorded: ir.Table) -> Iterator[tuple[str, Any]]:
 
 
 def _figures(recorded: ir.Table) -> ir.Table:
-    """Return the request of each pair, and what became of it, as 1 or 0."""
-    whole = {name: value.cast("int64") for name, value in _became(recorded)}
+    """Return the request of each pair, and its fates as 1 or 0."""
+    whole = {name: value.cast("int64") for name, value in _fates(recorded)}
     return recorded.select("request_id", **whole)
 
 

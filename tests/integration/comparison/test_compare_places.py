@@ -69,12 +69,12 @@ def figures(place: str | Path, *options: str) -> dict[str, object]:
     return {name: each for name, each in document.items() if name not in ("source", "accounting")}
 
 
-@pytest.mark.parametrize("few", [quantiles.FEW, 10], ids=["few", "many"])
+@pytest.mark.parametrize("few", [quantiles.MAX_UNROUNDED, 10], ids=["few", "many"])
 @pytest.mark.parametrize("place", [compacted, table_of_a_file], ids=lambda place: place.__name__)
 def test_what_was_compacted_has_the_figures_of_the_folder(
     folder: Path, tmp_path: Path, place: Place, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quantiles, "FEW", few)
+    monkeypatch.setattr(quantiles, "MAX_UNROUNDED", few)
     assert_same_document(figures(place(folder, tmp_path)), figures(folder))
 
 

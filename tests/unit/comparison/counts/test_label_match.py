@@ -55,7 +55,7 @@ def joined_by_the_engine() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def many(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few hundred pairs are many."""
-    monkeypatch.setattr(joined, "FEW", 0)
+    monkeypatch.setattr(joined, "MIN_MATCHED_PAIRS", 0)
 
 
 class Window:
@@ -245,7 +245,7 @@ def test_ids_that_share_a_hash_are_left_to_the_engine(
         return
     assert match is not None
     assert match.unlabelled["label_request_id"].to_pylist() == ["c"]
-    assert match.strange["label_request_id"].to_pylist() == ["x"]
+    assert match.unmatched["label_request_id"].to_pylist() == ["x"]
 
 
 def hashes_of(values: np.ndarray[Any, Any], batch: int) -> IdHashes:

@@ -30,13 +30,13 @@ def by_numpy(values: list[float]) -> dict[float, float | None]:
 
 
 @settings(max_examples=30, deadline=None)
-@given(REALS, REALS, st.sampled_from([0, 7, quantiles.FEW]))
+@given(REALS, REALS, st.sampled_from([0, 7, quantiles.MAX_UNROUNDED]))
 def test_quantiles_of_columns_are_those_of_numpy(
     first: list[float], second: list[float], few: int
 ) -> None:
     """However few values are counted as they are, so with one to four passes."""
     columns = {"first": table(first), "second": table(second)}
-    with patch.object(quantiles, "FEW", few):
+    with patch.object(quantiles, "MAX_UNROUNDED", few):
         found = exact_quantiles(columns, dict.fromkeys(columns, WANTED))
     assert found["first"] == pytest.approx(by_numpy(first), rel=1e-15)
     assert found["second"] == pytest.approx(by_numpy(second), rel=1e-15)
@@ -44,6 +44,6 @@ def test_quantiles_of_columns_are_those_of_numpy(
 
 def test_values_that_differ_in_their_last_bits_are_told_apart() -> None:
     close = [1.0 + place * 2.0**-52 for place in range(1_000)] + [1.0] * 500
-    with patch.object(quantiles, "FEW", 10):
+    with patch.object(quantiles, "MAX_UNROUNDED", 10):
         [found] = exact_quantiles({"close": table(close)}, {"close": WANTED}).values()
     assert found == by_numpy(close)

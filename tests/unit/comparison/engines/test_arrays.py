@@ -124,7 +124,7 @@ def test_many_batches_add_up_to_one(parts: int, monkeypatch: pytest.MonkeyPatch)
         }
     )
     monkeypatch.setattr(one_pass, "BATCH", 3_000)
-    monkeypatch.setattr(one_pass, "_PARTS", parts)
+    monkeypatch.setattr(one_pass, "_MAX_PENDING", parts)
     compared(_durations(5, HOUR // 6), register_unnamed(CONNECTION, table))
 
 
@@ -146,7 +146,7 @@ def test_missing_truths_of_many_batches_add_up_as_well(
     table = register_unnamed(CONNECTION, pa.table(held))
     rows = OutputRows(ByOutput((0,)), table, (), lambda counts: compared(counts, table))
     monkeypatch.setattr(one_pass, "BATCH", 3_000)
-    monkeypatch.setattr(one_pass, "_PARTS", parts)
+    monkeypatch.setattr(one_pass, "_MAX_PENDING", parts)
     grid = OutputGrid("o", laid, {}, 0, {}, is_quiet=False)
     scores = OutputCounts(rows, [grid], HOUR)._scores()[0]
     assert scores["label"].isna().any()

@@ -1,1 +1,1 @@
-"""Mergeable counts of pairs, made in the engine that holds the pairs."""
+"""Mergeable counts of pairs, computed in the engine that has the pairs."""

@@ -58,7 +58,7 @@ class CountedWindow:
     step: StepFilter
     pairs: DistinctPairs
     is_step: bool = False
-    """Whether all pairs that evidence is taken from are known to be of the step."""
+    """Whether it is known that evidence is taken only from pairs of the step."""
 
     def with_pair_counts(self, pairs: pd.DataFrame) -> Self:
         """Set `is_step` from the table of `comparison.counts.step.pair_counts`."""

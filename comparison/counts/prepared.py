@@ -44,7 +44,7 @@ _FEW_HOURS: Final = 6 * HOUR
 """A shorter window is charted by minute: by hour it would have too few points."""
 
 
-@dataclass(frozen=True)  # without slots: `table` is computed when it is asked for
+@dataclass(frozen=True)  # without slots: `table` is computed at first use
 class PreparedPairs:
     """The pairs of a flag in a window, prepared for counting.
 
@@ -78,12 +78,12 @@ class PreparedPairs:
         view.
         """
         if self._majority is not None and not self.has_answers:
-            return self.window.source.as_view(self._rows_of_all)
-        return self.window.source.cached(self._rows_of_all)
+            return self.window.source.as_view(self._all_rows)
+        return self.window.source.cached(self._all_rows)
 
     @property
-    def _rows_of_all(self) -> ir.Table:
-        rows = self._narrow(self.step, is_drawn=self.labels is not None)
+    def _all_rows(self) -> ir.Table:
+        rows = self._select_columns(self.step, is_drawn=self.labels is not None)
         return rows if self.labels is None else self.labels.joined(rows)
 
     @cached_property
@@ -104,11 +104,13 @@ class PreparedPairs:
     def outputs(self) -> OutputRows:
         """Return one row for each pair and output; there must be an output."""
         labels, size = self.labels, len(self.grids)
-        if not self._keeps or (labels is not None and self._majority is None):
+        if not self._keeps_counts or (labels is not None and self._majority is None):
             rows = OutputRows.of(self.table, size, labels.columns if labels else {})
             return replace(rows, table=self.window.source.as_view(rows.table))
-        rows = OutputRows.of(self._narrow(self.step), size, {})
-        rows = replace(rows, counted=partial(self.window.count_evidence, prepared=self._rows))
+        rows = OutputRows.of(self._select_columns(self.step), size, {})
+        rows = replace(
+            rows, counted=partial(self.window.count_evidence, prepared=self._prepared_rows)
+        )
         if labels is None or self._majority is None:
             return rows
         majority = MajorityRows(rows, self._majority, labels.labels_of)
@@ -121,10 +123,10 @@ class PreparedPairs:
             return self.table
         if self.has_answers:  # `table` is cached anyway
             return self.window.source.cached(self.table.filter(self.labels.are_exceptions))
-        # Filtered before columns are selected: to select from all pairs first takes longer.
+        # Filter first: to select the columns of all pairs before takes longer.
         found = self.labels.joined(self.step).filter(self.labels.are_exceptions)
         known = [name for name in found.columns if name not in self.step.columns]
-        return self.window.source.cached(self._narrow(found, *known, is_drawn=True))
+        return self.window.source.cached(self._select_columns(found, *known, is_drawn=True))
 
     @property
     def has_answers(self) -> bool:
@@ -135,18 +137,18 @@ class PreparedPairs:
     @cached_property
     def _majority(self) -> Mapping[int, bool | None] | None:
         """Return the majority label by output, if pairs are counted without a join; else None."""
-        if self.labels is None or not self._keeps:
+        if self.labels is None or not self._keeps_counts:
             return None
         found = self.labels.majority
         return found if found is None else {n: found.get(n) for n in range(len(self.grids))}
 
     @property
-    def _keeps(self) -> bool:
+    def _keeps_counts(self) -> bool:
         """Return whether counts of outputs are kept, if they do not depend on labels."""
         return self.window.source.keeps_counts and self.window.pairs.is_whole
 
     @property
-    def _rows(self) -> PreparedRows:
+    def _prepared_rows(self) -> PreparedRows:
         """Return the statement that prepares the pairs of any files as these are prepared."""
         flag, step = self.window.flag, self.window.step
         identity = repr(
@@ -154,7 +156,7 @@ class PreparedPairs:
                 flag,
                 None if step.since else step.rollout,
                 [(each.name, dict(each.given), each.alarms_below) for each in self.columns],
-                _as_recorded(self.step.columns, self.recorded, self.grids),
+                _recorded_columns(self.step.columns, self.recorded, self.grids),
             )
         )
 
@@ -162,14 +164,18 @@ class PreparedPairs:
             here = pairs.filter(pairs.flag == flag)
             if step.since is None:
                 here = step.apply(here)
-            return OutputRows.of(self._narrow(here), len(self.grids), {}).table
+            return OutputRows.of(self._select_columns(here), len(self.grids), {}).table
 
         return PreparedRows(hashlib.sha256(identity.encode()).hexdigest()[:16], rows)
 
-    def _narrow(self, pairs: ir.Table, *others: str, is_drawn: bool = False) -> ir.Table:
+    def _select_columns(self, pairs: ir.Table, *others: str, is_drawn: bool = False) -> ir.Table:
+        """Select the columns of `table` from pairs, and columns `others` unchanged.
+
+        With `is_drawn`, add those that `_drawn_requests` needs.
+        """
         return pairs.select(
             *others,
-            *_as_recorded(pairs.columns, self.recorded, self.grids),
+            *_recorded_columns(pairs.columns, self.recorded, self.grids),
             skipped=_is_skipped(),
             **{
                 name: column
@@ -258,7 +264,7 @@ class PreparedPairs:
         requests = partial(_drawn_requests, begin=begin, end=end, repeats=self.labels.repeats)
         if self._majority is None or not self.labels.are_negative:
             return requests(self.table), None
-        pairs = self.window.source.as_view(self._narrow(self.step, is_drawn=True))
+        pairs = self.window.source.as_view(self._select_columns(self.step, is_drawn=True))
         return requests(pairs), requests(self._exceptions)
 
 
@@ -281,7 +287,7 @@ def _drawn_requests(
     return requests_of(drawn, repeats)
 
 
-def _as_recorded(
+def _recorded_columns(
     columns: Sequence[str], recorded: Mapping[str, int], grids: Sequence[OutputGrid]
 ) -> list[str]:
     """Return the recorded columns that the prepared table has unchanged."""

@@ -29,7 +29,7 @@ MAX_UNROUNDED: Final = 400_000
 _DIGITS: Final = (12, 24, 36)
 """Bits to which more values are rounded, in the successive rounds."""
 
-_COUNTS: Final = {"part": "int64", "low": "float64", "high": "float64", "n": "int64"}
+_COUNTS: Final = {"range": "int64", "low": "float64", "high": "float64", "n": "int64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,49 +86,51 @@ def _at_ranks(
 ) -> dict[str, dict[int, float]]:
     """Return the values at ranks, which count from 0."""
     found: dict[str, dict[int, float]] = {name: {} for name in ranks}
-    parts = [_Range(name, -math.inf, math.inf, 0, n) for name, n in sizes.items()]
+    ranges = [_Range(name, -math.inf, math.inf, 0, n) for name, n in sizes.items()]
     digits = iter((*_DIGITS, EXACT))
-    while parts:
-        each = next(digits) if sum(part.n for part in parts) > MAX_UNROUNDED else EXACT
+    while ranges:
+        bits = next(digits) if sum(each.n for each in ranges) > MAX_UNROUNDED else EXACT
         # Rounding to more bits may cross the bounds of a coarser range, so count by range as well.
         place = ibis.cases(
-            *((part.contains(), number) for number, part in enumerate(parts)), else_=None
+            *((each.contains(), number) for number, each in enumerate(ranges)), else_=None
         )
         counts = (
-            values.mutate(part=place)
-            .filter(_.part.notnull())
-            .group_by("part", key=rounded(_.value, each))
+            values.mutate(range=place)
+            .filter(_.range.notnull())
+            .group_by("range", key=rounded(_.value, bits))
             .agg(low=_.value.min(), high=_.value.max(), n=_.count())
         )
-        table = framed(counts, _COUNTS).sort_values(["part", "low"])
-        parts = [
+        table = framed(counts, _COUNTS).sort_values(["range", "low"])
+        ranges = [
             further
-            for number, part in enumerate(parts)
+            for number, each in enumerate(ranges)
             for further in _subdivide(
-                part, table.loc[table["part"] == number], ranks[part.column], found[part.column]
+                each, table.loc[table["range"] == number], ranks[each.column], found[each.column]
             )
         ]
     return found
 
 
 def _subdivide(
-    part: _Range, rows: pd.DataFrame, ranks: list[int], found: dict[int, float]
+    within: _Range, rows: pd.DataFrame, ranks: list[int], found: dict[int, float]
 ) -> list[_Range]:
     """Store in `found` the values at ranks in a range; return the smaller ranges still to count.
 
     `rows` are the counts of the values in the range.
     """
-    ends = part.before + rows["n"].cumsum().to_numpy()
+    ends = within.before + rows["n"].cumsum().to_numpy()
     left: dict[int, _Range] = {}
     for rank in ranks:
-        if not part.before <= rank < part.before + part.n:
+        if not within.before <= rank < within.before + within.n:
             continue
         place = int(np.searchsorted(ends, rank, side="right"))
         low, high, n = (rows[name].iloc[place] for name in ("low", "high", "n"))
         if low == high:
             found[rank] = float(low)
         else:
-            left[place] = _Range(part.column, float(low), float(high), int(ends[place] - n), int(n))
+            left[place] = _Range(
+                within.column, float(low), float(high), int(ends[place] - n), int(n)
+            )
     return list(left.values())
 
 

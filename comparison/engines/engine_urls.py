@@ -10,7 +10,7 @@ TABLE: Final = "table"
 
 
 class PlaceError(Exception):
-    """There is no table at a URL; the message says why and holds no password."""
+    """A URL leads to no table; the message says why, without a password."""
 
 
 def shown_url(url: str) -> str:
@@ -39,5 +39,5 @@ def parse_engine_url(url: str) -> SplitResult:
 
 
 def is_url(place: object) -> bool:
-    """Say whether a place is a URL rather than a path."""
+    """Return whether a place is a URL rather than a path."""
     return isinstance(place, str) and "://" in place

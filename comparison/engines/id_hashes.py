@@ -112,9 +112,8 @@ class IdHashes:
         """Read the column `hash`; sum the other columns, which are unsigned integers."""
         sums = {name: 0 for name in batches.schema.names if name != "hash"}
         found, size = _Ranges(), 0
-        for hashes, ends, more in mapped(
-            _sort_by_range, batches
-        ):  # in threads, while the engine reads on
+        # Threads sort the batches, while the engine reads on.
+        for hashes, ends, more in mapped(_sort_by_range, batches):
             found.write(hashes, ends)
             size += len(hashes)
             sums = {name: (sums[name] + more[name]) % MODULUS for name in sums}

@@ -177,7 +177,7 @@ class CollectorTraces(TablePairs):
     @cached_property
     def accounting(self) -> Accounting:
         """Compare the pairs with the start and stop records of workers, which are spans as well."""
-        return account_source(self, 0, ReadCounts(worker_records=self.records), once=False)
+        return account_source(self, 0, ReadCounts(worker_records=self.records), unique=False)
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:

@@ -116,14 +116,16 @@ NUMBER_RANGES: Final = MergeableCounts(
 
 
 def account_source(
-    source: CountedPairs, duplicates: int, counts: ReadCounts, *, once: bool = True
+    source: CountedPairs, duplicates: int, counts: ReadCounts, *, unique: bool = True
 ) -> Accounting:
     """Compare the pairs of a place with the workers' records in `counts`.
 
-    `once` says that no pair is there twice: only then is a repeated sequence number reported.
+    `unique` says that no pair is there twice: only then is a repeated sequence number reported.
     """
     blocks = source.counted(NUMBERS)
-    return _account(pairs_by_worker(source), source.table(), blocks, duplicates, counts, once=once)
+    return _account(
+        pairs_by_worker(source), source.table(), blocks, duplicates, counts, unique=unique
+    )
 
 
 def account_table(pairs: ir.Table, duplicates: int, counts: ReadCounts) -> Accounting:
@@ -140,16 +142,16 @@ def _account(
     duplicates: int,
     counts: ReadCounts,
     *,
-    once: bool = True,
+    unique: bool = True,
 ) -> Accounting:
-    made = framed(by_worker, _BY_WORKER)
+    sums = framed(by_worker, _BY_WORKER)
     numbers = distinct_numbers(pairs, blocks=blocks)
-    is_asked = once and made["n"].sum() > numbers["n"].sum()
-    again = _repeated_numbers(blocks, numbers) if is_asked else {}
-    last, flags = made.groupby("worker")["last"].max(), flags_by_worker(made)
+    is_suspect = unique and sums["n"].sum() > numbers["n"].sum()
+    again = _repeated_numbers(blocks, numbers) if is_suspect else {}
+    last, flags = sums.groupby("worker")["last"].max(), flags_by_worker(sums)
     return account_counts(
-        int(made["n"].sum()),
-        {str(flag): int(n) for flag, n in made.groupby("flag")["n"].sum().items()},
+        int(sums["n"].sum()),
+        {str(flag): int(n) for flag, n in sums.groupby("flag")["n"].sum().items()},
         {
             str(name): Numbers(
                 int(first),
@@ -163,7 +165,7 @@ def _account(
         },
         duplicates,
         counts,
-        int(made["negative"].sum()),
+        int(sums["negative"].sum()),
     )
 
 
@@ -174,11 +176,11 @@ def _repeated_numbers(blocks: ir.Table, numbers: pd.DataFrame) -> dict[str, int]
     return {str(worker): int(n) for worker, n in again.items()}
 
 
-def flags_by_worker(made: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+def flags_by_worker(rows: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     """Return the flags of each worker, from a table with the columns `worker` and `flag`."""
     return {
         str(worker): tuple(sorted({str(flag) for flag in flags.dropna()}))
-        for worker, flags in made.groupby("worker")["flag"]
+        for worker, flags in rows.groupby("worker")["flag"]
     }
 
 

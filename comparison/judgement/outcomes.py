@@ -65,7 +65,9 @@ def with_outcomes(
         metrics = [counter.metric(each.until(now), name) for each, name in by_metric(given)]
     labels, by_side = additions.labels, None
     if labels is not None and labels.truths:
-        bound = flag_pairs.source.place_tables.bound if flag_pairs.source.place_tables else nanoseconds
+        bound = (
+            flag_pairs.source.place_tables.bound if flag_pairs.source.place_tables else nanoseconds
+        )
         cache_key = prepared.cache_key, begin, bound(now), bound(label_cutoff)
         counts = kept_or_counted(
             flag_pairs.source,

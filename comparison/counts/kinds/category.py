@@ -65,7 +65,8 @@ def count(window: KindWindow, output: str) -> CategoryCounts:
     classes, top = ({side: pairs[f"{side}_{w}.{output}"] for side in SIDES} for w in (CLASS, TOP))
     tops = {f"{side}_likely": top[side] for side in SIDES}
     rows = window.prepared(pairs, output, **classes, **tops)
-    rows = rows.filter(rows.primary.notnull() | rows.candidate.notnull())  # those of its API
+    # Pairs of other APIs lack this output.
+    rows = rows.filter(rows.primary.notnull() | rows.candidate.notnull())
     if "label" in rows.columns:
         rows = rows.mutate(label=_as_class(rows, output, "label"))
         rows = rows.mutate(known=_as_class(rows, output, "known"))

@@ -99,7 +99,7 @@ def count(window: KindWindow, output: str) -> NumberCounts:
 
 
 def _parts(window: KindWindow, figures: ir.Table, bounds: Mapping[str, float]) -> PartCounts:
-    """Count parts; errors there are of all labels, those of young pairs too."""
+    """Count parts; their errors include the labels of young pairs."""
     if EARLY in figures.columns:
         figures = figures.mutate(error=figures[EARLY])
     wanted = {name: bound for name, bound in bounds.items() if name not in _WHOLE}

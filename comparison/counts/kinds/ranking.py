@@ -78,7 +78,8 @@ def count(window: KindWindow, output: str) -> RankingCounts:
     pairs = with_columns(both_ok(window.step), list(columns.values()), "string")
     held = {name: pairs[column].cast("string") for name, column in columns.items()}
     rows = window.prepared(pairs, output, **held)
-    rows = rows.filter(rows.primary.notnull() | rows.candidate.notnull())  # those of its API
+    # Pairs of other APIs lack this output.
+    rows = rows.filter(rows.primary.notnull() | rows.candidate.notnull())
     if "label" in rows.columns:
         rows = rows.mutate(label=rows.known)  # whether a label counts is decided below
     read = rows.filter(rows.primary.notnull(), rows.candidate.notnull())

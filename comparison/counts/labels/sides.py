@@ -151,9 +151,8 @@ class LabelledSides:
 
 def _old(requests: ir.Table, before: datetime) -> ir.Table:
     found = requests.filter(_.first < nanoseconds(before))
-    return found.mutate(
-        unit=grouping_key(found.unit)
-    )  # nothing shows it, and there may be millions
+    # A key instead of the text: nothing shows the unit, and there may be millions.
+    return found.mutate(unit=grouping_key(found.unit))
 
 
 def _by_arm(requests: ir.Table, labelled: Any) -> pd.DataFrame:

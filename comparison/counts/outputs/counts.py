@@ -249,7 +249,7 @@ def _coverage(decisions: pd.DataFrame, keyed: Keyed) -> pd.DataFrame:
 def _outside(decisions: pd.DataFrame, keyed: Keyed) -> pd.DataFrame:
     """Sum the pairs without a decision of one side, by the decision of the other.
 
-    Pairs whose shadow was skipped are left out: the flag, or the budget, asked for that.
+    Pairs whose shadow was skipped are left out: the shadow flag or the budget skips on purpose.
     """
     return summed(decisions.loc[~_are_known(decisions) & ~decisions["skipped"]], keyed(CELLS))
 

@@ -33,13 +33,13 @@ class _Remembered:
 class KeptMemory:
     """The tables that were used in the current look or the one before."""
 
-    _held: dict[Path, _Remembered] = field(default_factory=dict)
-    _before: dict[Path, _Remembered] = field(default_factory=dict)
+    _current: dict[Path, _Remembered] = field(default_factory=dict)
+    _previous: dict[Path, _Remembered] = field(default_factory=dict)
     _columns: dict[bytes, str] = field(default_factory=dict)
 
     def begin_look(self) -> None:
         """Begin a new look: drop the tables that the last look did not use."""
-        self._before, self._held = self._held, {}
+        self._previous, self._current = self._current, {}
 
     def have_same_columns(self, files: Iterable[PartFile]) -> bool:
         """Return whether files have the same columns; each file is opened once."""
@@ -50,35 +50,35 @@ class KeptMemory:
 
     def get(self, path: Path) -> _Remembered | None:
         """Return the table of a path; None if it is not in memory."""
-        return self._held.get(path) or self._before.get(path)
+        return self._current.get(path) or self._previous.get(path)
 
-    def put(self, path: Path, held: _Remembered) -> None:
+    def put(self, path: Path, remembered: _Remembered) -> None:
         """Keep a table for this look and the next."""
-        self._held[path] = held
+        self._current[path] = remembered
 
 
 @dataclass(frozen=True, slots=True)
 class RememberedTables(KeptTables):
-    """Kept tables that are also in memory: none is read twice, and few changes are not written."""
+    """Kept tables that are also in memory: none is read twice, small additions are not written."""
 
     memory: KeptMemory
 
     def read(self, name: str, part: str, origins: Collection[bytes]) -> KeptTable | None:
         """Return the table in memory, or the one on disk if another process wrote a newer one."""
         path = self._path(name, part)
-        held, file = self.memory.get(path), _file_identity(path)
-        if held is None or held.file != file:
+        remembered, file = self.memory.get(path), _file_identity(path)
+        if remembered is None or remembered.file != file:
             found = KeptTables.read(self, name, part, origins)
             if found is None:
-                held = held and replace(held, file=file, written=frozenset())
-            elif held is None or not held.table.origins.issuperset(found.origins):
-                held = _Remembered(found, file, found.origins, len(found.table))
+                remembered = remembered and replace(remembered, file=file, written=frozenset())
+            elif remembered is None or not remembered.table.origins.issuperset(found.origins):
+                remembered = _Remembered(found, file, found.origins, len(found.table))
             else:
-                held = replace(held, file=file, written=found.origins)
-        if held is None or not held.table.origins.issubset(origins):
+                remembered = replace(remembered, file=file, written=found.origins)
+        if remembered is None or not remembered.table.origins.issubset(origins):
             return None
-        self.memory.put(path, held)
-        return held.table
+        self.memory.put(path, remembered)
+        return remembered.table
 
     def write(
         self,
@@ -90,10 +90,14 @@ class RememberedTables(KeptTables):
     ) -> None:
         """Put a table in memory; write it if the one on disk lacks many files or has others."""
         path, known = self._path(name, part), frozenset(origins)
-        held = self.memory.get(path)
-        written = held.written if held and held.file == _file_identity(path) else frozenset()
+        remembered = self.memory.get(path)
+        written = (
+            remembered.written
+            if remembered and remembered.file == _file_identity(path)
+            else frozenset()
+        )
         is_due = not written or not written <= known or len(known - written) >= WRITE_AFTER_FILES
-        merged = held.merged if held else 0
+        merged = remembered.merged if remembered else 0
         if merge and (is_due or len(table) > _MERGE_FROM * merged):
             table, merge = merge(table), None
         if merge is None:

@@ -68,16 +68,14 @@ def _candidates(before: pa.Table, new: pa.Table, by: Sequence[str]) -> _Rows:
 
     def with_new_values(rows: _Rows, name: str) -> _Rows:
         some = before[name] if len(rows) == len(before) else before[name].take(pa.array(rows))
-        found: _Rows = rows[
-            pc.is_in(_one_chunk(_unsigned_zero(some)), values[name]).to_numpy(False)
-        ]
+        is_new = pc.is_in(_one_chunk(_unsigned_zero(some)), values[name])
+        found: _Rows = rows[is_new.to_numpy(False)]
         return found
 
     rows = np.arange(len(before))
     sample = rows[:: len(rows) // _SAMPLE + 1]
-    for name in sorted(
-        by, key=lambda each: len(with_new_values(sample, each))
-    ):  # the column that leaves fewest rows first
+    # The column that leaves fewest rows first.
+    for name in sorted(by, key=lambda each: len(with_new_values(sample, each))):
         rows = with_new_values(rows, name)
     return rows
 

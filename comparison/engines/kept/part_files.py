@@ -95,21 +95,21 @@ class PartFiles:
 
     def _read(self, file: PartFile) -> tuple[int, int]:
         if file.origin not in self._ends:
-            with parquet_file(file.path) as held:
-                self._ends[file.origin] = time_range(held)
+            with parquet_file(file.path) as parquet:
+                self._ends[file.origin] = time_range(parquet)
         return self._ends[file.origin]
 
 
 def column_names(file: PartFile) -> set[str]:
     """Return the names of a file's columns, including `flag`, which is in its path."""
-    with parquet_file(file.path) as held:
-        return {*held.schema_arrow.names, "flag"}
+    with parquet_file(file.path) as parquet:
+        return {*parquet.schema_arrow.names, "flag"}
 
 
 def schema_text(file: PartFile) -> str:
     """Return the names and types of a file's columns, in order, as one text."""
-    with parquet_file(file.path) as held:
-        return str(held.schema_arrow.remove_metadata())
+    with parquet_file(file.path) as parquet:
+        return str(parquet.schema_arrow.remove_metadata())
 
 
 def _part_file(folder: Path, path: Path) -> PartFile:

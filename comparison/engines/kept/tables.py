@@ -81,22 +81,22 @@ class KeptTables:
         """
         path = self._path(name, part)
         try:
-            held = memoryview(path.read_bytes())
-            digest, identity = held[:_DIGEST_SIZE], _identity(name, part)
+            data = memoryview(path.read_bytes())
+            digest, identity = data[:_DIGEST_SIZE], _identity(name, part)
             if (
-                digest != _DIGEST(held[_DIGEST_SIZE:]).digest()
-                or held[_DIGEST_SIZE : 2 * _DIGEST_SIZE] != identity
+                digest != _DIGEST(data[_DIGEST_SIZE:]).digest()
+                or data[_DIGEST_SIZE : 2 * _DIGEST_SIZE] != identity
             ):
                 return None
-            number = int.from_bytes(held[2 * _DIGEST_SIZE : 2 * _DIGEST_SIZE + 8])
+            number = int.from_bytes(data[2 * _DIGEST_SIZE : 2 * _DIGEST_SIZE + 8])
             body = 2 * _DIGEST_SIZE + 8 + number * _DIGEST_SIZE
             known = frozenset(
-                bytes(held[at : at + _DIGEST_SIZE])
+                bytes(data[at : at + _DIGEST_SIZE])
                 for at in range(2 * _DIGEST_SIZE + 8, body, _DIGEST_SIZE)
             )
             if not known.issubset(origins):
                 return None
-            table = pa.ipc.open_file(pa.py_buffer(held[body:])).read_all()
+            table = pa.ipc.open_file(pa.py_buffer(data[body:])).read_all()
         except (OSError, ValueError, pa.ArrowException):
             return None
         with suppress(OSError):
@@ -121,12 +121,12 @@ class KeptTables:
         with pa.ipc.new_file(sink, table.schema, options=options) as writer:
             writer.write_table(table)
         number = len(origins).to_bytes(8)
-        held = b"".join((_identity(name, part), number, *origins, memoryview(sink.getvalue())))
+        data = b"".join((_identity(name, part), number, *origins, memoryview(sink.getvalue())))
         path = self._path(name, part)
         beside = path.with_name(f".{path.name}.{uuid4().hex}")
         try:
             path.parent.mkdir(exist_ok=True)
-            beside.write_bytes(_DIGEST(held).digest() + held)
+            beside.write_bytes(_DIGEST(data).digest() + data)
             beside.replace(path)
             parts = self.folder.glob(f"{name}.*")
             for old in sorted(parts, key=lambda each: each.stat().st_mtime)[:-MOST_PARTS]:

@@ -56,7 +56,7 @@ class SpanText:
         first, last = np.array(begins, np.intp), np.array(ends, np.intp)
         separators = np.fromiter(_separators(data, begins[0], ends[-1], min_span_bytes), np.intp)
         lists = np.searchsorted(last, separators)
-        separators = separators[separators > first[lists]]  # those before a list are no separators
+        separators = separators[separators > first[lists]]  # without text between two lists
         starts = np.union1d(first, separators + len(b"},"))
         lists = np.searchsorted(last, starts)
         is_last = np.append(lists[1:] != lists[:-1], True)

@@ -55,7 +55,7 @@ def ratio_by_week_day(
 
 
 def _span(periods: Sequence[Period]) -> timedelta:
-    """Return the time from the first to the end of the last period, which are an hour or less."""
+    """Return the time from the start of the first period to one hour after that of the last."""
     return periods[-1].start - periods[0].start + _HOUR if periods else timedelta()
 
 

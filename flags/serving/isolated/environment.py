@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -188,11 +189,20 @@ def _content(requirements: Path, within: tuple[Path, ...] = ()) -> str:
 
 def uv(*arguments: str) -> str:
     """Run uv and return its output; raises OSError with its error message."""
-    from uv import find_uv_bin  # installed as a dependency of BentoML
-
-    command = [find_uv_bin(), *arguments, "--quiet"]
+    command = [_uv_path(), *arguments, "--quiet"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - uv
     if ended.returncode:
         named = " ".join(arguments[:2]) if arguments[0] == "pip" else arguments[0]
         raise OSError(f"uv {named} failed: {ended.stderr.strip()[-500:]}")
     return ended.stdout
+
+
+def _uv_path() -> str:
+    """Return the program; raises OSError if it is neither in this environment nor on the path."""
+    try:
+        from uv import find_uv_bin  # BentoML installs it only when it needs it
+    except ImportError:
+        if found := shutil.which("uv"):
+            return found
+        raise OSError("uv makes environments, and is not installed: pip install uv") from None
+    return str(find_uv_bin())

@@ -103,7 +103,7 @@ class InterpreterSide(RemoteSide):
             began = loop.time()
             try:
                 reason = await self._run(tried)
-            except OSError as error:
+            except Exception as error:  # the candidate's trouble alone, and said in the log
                 reason = f"its interpreter could not be made or started: {error}"
             logger.error("the candidate %s: %s", self._environment, reason)
             self.process_ended(reason)

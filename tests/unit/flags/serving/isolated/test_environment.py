@@ -11,10 +11,16 @@ import attrs
 import bentoml
 import pytest
 from bentoml.images import Image
+from uv import find_uv_bin
 
 from flags import Remote, migrate
 from flags.errors import MigrationError
-from flags.serving.isolated.environment import BENTO_FOLDER, OwnEnvironment, own_environment_of
+from flags.serving.isolated.environment import (
+    BENTO_FOLDER,
+    OwnEnvironment,
+    own_environment_of,
+    uv,
+)
 from flags.serving.isolated.image import _locked, image_of_both
 
 
@@ -225,3 +231,15 @@ def test_requirements_that_name_themselves_are_an_error_that_names_the_files(
         own_environment_of("a:B", None, first)
     with pytest.raises(OSError, match=circle):
         OwnEnvironment("a:B", requirements=first).interpreter()
+
+
+def test_a_missing_uv_is_named_and_one_on_the_path_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = find_uv_bin()
+    monkeypatch.setitem(sys.modules, "uv", None)  # as where BentoML has not installed it
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(OSError, match="pip install uv"):
+        uv("--version")
+    (tmp_path / "uv").symlink_to(program)
+    uv("--version")

@@ -36,7 +36,7 @@ class PlannedStep:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldAgainst:
+class CheckLimits:
     """The limits of a check to advance and to roll back, in the unit of the check."""
 
     advance: float | None
@@ -61,7 +61,7 @@ class VerdictDocument:
     consequence: str
     reasons: tuple[str, ...]
     checks: tuple[Check, ...]
-    limits: tuple[HeldAgainst, ...]
+    limits: tuple[CheckLimits, ...]
     """The limits of each check, in the order of `checks`."""
     next: NextStep | None
     following: tuple[str, ...]
@@ -100,11 +100,11 @@ class VerdictDocument:
         return orjson.dumps(as_plain(self), option=orjson.OPT_INDENT_2)
 
 
-def _limits(check: Check, evidence: Evidence, judgement: Judgement) -> HeldAgainst:
+def _limits(check: Check, evidence: Evidence, judgement: Judgement) -> CheckLimits:
     age = evidence.window.until - evidence.window.begun
     found = check_limits(check, judgement.playbook, judgement.step, age)
     advance, rollback = (None if each is None else each.value for each in found)
-    return HeldAgainst(
+    return CheckLimits(
         advance, rollback, any(each is not None and each.both_ways for each in found)
     )
 

@@ -61,7 +61,7 @@ def _view(alarm: OperationalAlarmHistory, axis: TimeScale) -> OperationalView:
         badge=outcome.lower(),
         sign=SIGNS[outcome],
         looks=sum(each.looks for each in periods),
-        reason=last.reason if last else "nobody has asked within this time",
+        reason=last.reason if last else "not queried in this window",
         bars=tuple(_bars(periods, axis)),
         ticks=axis.ticks(3),
         not_passed=tuple(not_passed[-_MAX_PERIODS:]),

@@ -62,7 +62,7 @@ def _worker_ends(evidence: Evidence, limits: AdvanceLimits) -> Check:
     elif unknown:
         reason = (
             f"{_named(unknown)} ended without a stop record and without a count (no .workers "
-            "beside the pair files?), so nobody knows how many of the last pairs are missing"
+            "beside the pair files?), so the number of missing last pairs is not known"
         )
     elif open_ends:
         reason = (

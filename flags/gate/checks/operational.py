@@ -30,7 +30,7 @@ def _check(
     name: str, planned: plan.OperationalAlarmRule, seen: OperationalAlarmHistory | None
 ) -> Check:
     if seen is None or not seen.periods:
-        return _made(name, Outcome.INCONCLUSIVE, 0, "nobody has asked within this time")
+        return _made(name, Outcome.INCONCLUSIVE, 0, "not queried in this window")
     looks, last = sum(each.looks for each in seen.periods), seen.periods[-1]
     if last.state is AlarmState.UNKNOWN:
         return _made(name, Outcome.INCONCLUSIVE, looks, f"not known: {last.reason}", last)

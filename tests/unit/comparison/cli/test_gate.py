@@ -433,7 +433,7 @@ def test_a_look_at_an_alarm_is_kept_and_its_failure_holds_and_is_on_the_page(
     )
     assert "alertmanager: severity=page" in page.read_text()
     earlier = run(tmp_path, "pairs", *options)
-    assert "operational alarm pages: nobody has asked within this time" in words(earlier.output)
+    assert "operational alarm pages: not queried in this window" in words(earlier.output)
 
 
 def test_looks_in_a_row_count_across_runs_of_the_command_and_then_roll_back(

@@ -332,7 +332,7 @@ def test_operational_alarms_are_drawn_over_the_window_and_their_words_escaped() 
         f"state {state}" for state in AlarmState
     ]
     assert "<b>rollback</b>" in elements.text
-    assert "nobody has asked within this time" in elements.text
+    assert "not queried in this window" in elements.text
 
 
 def outcomes() -> tuple[OutcomeMetric, ...]:

@@ -127,7 +127,7 @@ def test_what_is_not_known_holds_and_says_why(values: Sequence[float | str]) -> 
     verdict = judged(values)
     assert verdict.decision is Decision.HOLD
     assert check(verdict) == (Outcome.INCONCLUSIVE, False)
-    why = "not known: it is down" if values else "nobody has asked within this time"
+    why = "not known: it is down" if values else "not queried in this window"
     assert verdict.reasons == (f"operational alarm queue: {why}",)
 
 

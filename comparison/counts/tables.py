@@ -31,7 +31,8 @@ class UnitAggregates:
     blocks: pd.DataFrame
     """Each unit once per block."""
     once: pd.DataFrame
-    """Each unit once in the window."""
+    """Each unit once in the window. Without units, `once` and `hours` lack what is left of the
+    flips of a minute after those that chance brings: a burst of alike requests."""
     segments: pd.DataFrame
     """As `blocks`, by segment and value."""
     design_effect: float
@@ -39,7 +40,8 @@ class UnitAggregates:
     hours: pd.DataFrame
     """Each unit once an hour, by `period`."""
     hours_effect: float
-    """As `design_effect`, between hours."""
+    """As `design_effect`, between hours. Without units, of flips within minutes; `design_effect` is
+    then the larger one of these and of alarms."""
     is_quiet: bool = False
     """Whether most pairs are alarms. Then the rarer case is counted: in the tables `primary_alarm`
     and `candidate_alarm` are true if there is no alarm."""
@@ -63,6 +65,8 @@ class UnitFailures:
 class UnitPositives:
     """Counts of units with positive labels, by how many each has and how many each side alarmed.
 
+    Where no pair names a unit, minutes are counted in their place.
+
     Tables have old (boolean: old enough to count), positives, primary, candidate (int64), n.
     """
 
@@ -72,6 +76,7 @@ class UnitPositives:
     """Each unit once in the window."""
     design_effect: float
     """Of the differences of a unit's recall, between blocks."""
+    has_units: bool
 
 
 @dataclass(frozen=True, slots=True)

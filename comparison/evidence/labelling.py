@@ -19,7 +19,7 @@ def labelling(table: pd.DataFrame, by_unit: UnitPositives | None = None) -> Labe
         return None
     cells = {age: _cells(table.loc[table["old"] == age]) for age in (True, False)}
     covered = coverage(cells[True])
-    together = mean_burst_size(by_unit.blocks) if by_unit else 1.0
+    together = mean_burst_size(by_unit.blocks) if by_unit and by_unit.has_units else 1.0
     return Labelling(cells[True], cells[False], covered, coverage_p(covered), together)
 
 

@@ -200,7 +200,8 @@ class LimitCheck:
         if not self.units:
             bounds = f"{level(1 - error_rate)} CI {words.number(low)} to {words.number(high)}"
             is_another = value is not None and value != self.sequence.value
-            return f"with each request id once {found} ({bounds})" if is_another else ""
+            once = "request id" if self.confirmed_by is None else "minute"
+            return f"with each {once} once {found} ({bounds})" if is_another else ""
         by_unit = replace(words, counted="units")
         return f"by unit {found} ({by_unit.interval(low, high, 1 - error_rate, self.units)})"
 

@@ -23,7 +23,7 @@ from comparison.counts.outputs.segments import (
 )
 from comparison.counts.tables import UnitAggregates
 from comparison.counts.units.failures import UNITS, bit_of, is_drawn_by_field
-from comparison.counts.units.flip_clusters import MINUTES, clustering
+from comparison.counts.units.flip_clusters import clustering, unusual
 from comparison.engines.grouping import (
     CELLS,
     HOUR,
@@ -117,12 +117,9 @@ def alarms_by_unit(
         if segments
         else {place: empty(SEGMENT_CELLS) for place in outputs.places}
     )
-    if volume.units:
-        effects = outputs.ratios(tables["effects"]) if "effects" in tables else {}
-        hours_effects = outputs.ratios(tables["hours_effects"])
-    else:
-        effects = hours_effects = _flip_clustering(rows)
-    return {
+    effects = outputs.ratios(tables["effects"]) if "effects" in tables else {}
+    hours_effects = outputs.ratios(tables["hours_effects"]) if volume.units else {}
+    found = {
         place: UnitAggregates(
             units=volume.units,
             requests=volume.requests,
@@ -132,11 +129,15 @@ def alarms_by_unit(
             segments=by_segment[place],
             design_effect=effects.get(place, 1.0),
             hours=by_hour[place],
-            hours_effect=hours_effects[place],
+            hours_effect=hours_effects.get(place, 1.0),
             is_quiet=is_quiet,
         )
         for place, is_quiet in quiet.items()
     }
+    if volume.units:
+        return found
+    minutes = _minutes(rows)
+    return {place: without_bursts(each, minutes[place]) for place, each in found.items()}
 
 
 def _sum_units(
@@ -253,16 +254,65 @@ class _UnitSums:
         return GroupSums(name, ("who",), rows, by, measures, (self.volume.block,))
 
 
-def _flip_clustering(rows: OutputRows) -> dict[int, float]:
-    """Return how flips cluster in minutes, as design effects of pairs without units."""
-    outputs = rows.outputs
+_SAID: Final = ("primary_only", "candidate_only")
+_MINUTES: Final[Dtypes] = dict.fromkeys(("minute", "both", *_SAID), "int64")
+
+
+def _minutes(rows: OutputRows) -> dict[int, pd.DataFrame]:
+    """Count pairs by minute and by who alarmed, with `n` of all."""
+    outputs, primary, candidate = rows.outputs, _.primary_alarm, _.candidate_alarm
 
     def decided(each: OutputRows) -> ir.Table:
-        flips = (_.primary_alarm != _.candidate_alarm).cast("int64")
-        return each.decided.select(*outputs.key, minute=_.time // MINUTE, flips=flips)
+        said = {
+            "both": primary & candidate,
+            "primary_only": primary & ~candidate,
+            "candidate_only": candidate & ~primary,
+        }
+        counts = {name: is_so.cast("int64") for name, is_so in said.items()}
+        return each.decided.select(*outputs.key, minute=_.time // MINUTE, **counts)
 
-    minutes = rows.count("minutes", decided, ("minute",), {"flips": "sum", "n": "sum"})
-    return {place: clustering(table) for place, table in outputs.fetched(minutes, MINUTES).items()}
+    measures = dict.fromkeys(("both", *_SAID, "n"), "sum")
+    return outputs.fetched(rows.count("minutes", decided, ("minute",), measures), _MINUTES)
+
+
+def without_bursts(found: UnitAggregates, minutes: pd.DataFrame) -> UnitAggregates:
+    """Return the alarms of requests that name no unit, less the flips that only bursts explain.
+
+    `minutes` has minute (since 1970), both, primary_only, candidate_only and n: all pairs.
+    """
+    flips = minutes["primary_only"] + minutes["candidate_only"]
+    alarms = minutes["n"] - minutes["both"] if found.is_quiet else minutes["both"] + flips
+    held = minutes.assign(flips=flips, alarms=alarms)
+    effect = clustering(held)
+    bursts = unusual(held, _SAID)
+    period = pd.to_datetime(bursts["minute"] * MINUTE // HOUR * HOUR, utc=True)
+    sides = [
+        pd.DataFrame(
+            {
+                "period": period,
+                "primary_alarm": (name == "primary_only") != found.is_quiet,
+                "candidate_alarm": (name == "candidate_only") != found.is_quiet,
+                "n": -bursts[name],
+            }
+        )
+        for name in _SAID
+    ]
+    beyond = pd.concat(sides).astype({**HOUR_CELLS, "n": "int64"})
+    beyond = beyond[beyond["n"] < 0]
+    return replace(
+        found,
+        once=_less(found.once, beyond, CELLS),
+        design_effect=max(effect, clustering(held, "alarms")),
+        hours=_less(found.hours, beyond, HOUR_CELLS),
+        hours_effect=effect,
+    )
+
+
+def _less(counts: pd.DataFrame, beyond: pd.DataFrame, by: Dtypes) -> pd.DataFrame:
+    """Return counts with the negative ones of `beyond`, and none below 0."""
+    summed = pd.concat([counts, beyond[[*by, "n"]]]).groupby([*by], as_index=False)["n"].sum()
+    left = pd.DataFrame(summed).astype({**by, "n": "int64"})
+    return left.assign(n=left["n"].clip(lower=0))
 
 
 def drawn_counts(window: CountedWindow, recorded: Mapping[str, int]) -> tuple[int, int] | None:

@@ -1,8 +1,10 @@
 """Count positive labels by unit: how many positives a unit has, and how many each side alarmed.
 
-Positives are few, so only their pairs are grouped. The request of a pair without a unit counts as a
-unit.
+Positives are few, so that only their pairs are grouped. A pair without a unit stands for its
+request; where no pair names one, for its minute, since alike requests may be of one customer.
 """
+
+from typing import Any
 
 import ibis.expr.types as ir
 from ibis import _
@@ -10,7 +12,7 @@ from ibis import _
 from comparison.counts.outputs.rows import ByOutput, OutputRows
 from comparison.counts.tables import UnitPositives
 from comparison.counts.units.alarms import UnitVolume, unit_columns
-from comparison.engines.grouping import UNIT_POSITIVES
+from comparison.engines.grouping import MINUTE, UNIT_POSITIVES
 from comparison.engines.sources import PairSource
 from comparison.pairs.sides import SIDES
 
@@ -18,16 +20,17 @@ from comparison.pairs.sides import SIDES
 def positives_by_unit(
     source: PairSource, rows: OutputRows, volume: UnitVolume
 ) -> dict[int, UnitPositives]:
-    """Count the units with positives of each output with labels; empty without units."""
-    if not rows.labelled or not volume.units:
+    """Count the units with positives of each output that has labels."""
+    if not rows.labelled:
         return {}
-    rows = rows.of_outputs(rows.labelled)
+    rows, has_units = rows.of_outputs(rows.labelled), bool(volume.units)
     outputs = rows.outputs
     counts = rows.count(
         "positives",
-        _positive,
+        lambda each: _positive(each, has_units=has_units),
         ("old", "who", "named", "hour"),
         {"n": "sum", **dict.fromkeys(SIDES, "sum")},
+        (has_units,),
     )
     known = source.cached(volume.blocks_of(counts))
     blocks = _grouped(known, *outputs.key, "old", "who", "block")
@@ -35,15 +38,18 @@ def positives_by_unit(
     once = outputs.count(_grouped(known, *outputs.key, "old", "who"), UNIT_POSITIVES)
     effects = _design_effects(outputs, blocks.filter(_.old == 1))
     return {
-        place: UnitPositives(by_block[place], once[place], effects[place])
+        place: UnitPositives(by_block[place], once[place], effects[place], has_units)
         for place in outputs.places
     }
 
 
-def _positive(rows: OutputRows) -> ir.Table:
+def _positive(rows: OutputRows, *, has_units: bool) -> ir.Table:
     pairs = rows.decided.filter(_.first_of_request & _.given)
     alarmed = {side: pairs[f"{side}_alarm"].cast("int64") for side in SIDES}
-    return pairs.select(*rows.outputs.key, "old", **unit_columns(pairs), **alarmed)
+    who: dict[str, Any] = unit_columns(pairs)
+    if not has_units:
+        who["who"] = (pairs.time // MINUTE).cast("int64").cast("string")
+    return pairs.select(*rows.outputs.key, "old", **who, **alarmed)
 
 
 def _grouped(known: ir.Table, *by: str) -> ir.Table:

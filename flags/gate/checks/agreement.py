@@ -77,12 +77,13 @@ def _overlap(
     segment: str | None = None,
     least: int = 0,
 ) -> Check:
-    fired = alarms.primary.count
+    fired, units = alarms.primary.count, output.by_unit
+    found = ShareSequence(Count(alarms.both, fired))
     enough = fired + alarms.candidate.count >= least
     required = enough and not recall_shown and limit > 0 and step.stage is not Stage.DEPRECATION
     check = LimitCheck(
         name,
-        ShareSequence(Count(alarms.both, fired)),
+        found,
         _WORDING,
         fired,
         alarms.pairs,
@@ -90,6 +91,8 @@ def _overlap(
         output=output.name,
         segment=segment,
         required=required,
+        by_unit=found.scaled(1 / max(1.0, units.design_effect)) if units else None,
+        fails_by=found,
     ).answer(playbook.error_rate)
     if check.figure is None:
         return replace(check, reason=f"no alarm of the primary in {plural(alarms.pairs, 'pair')}")

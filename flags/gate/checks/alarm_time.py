@@ -168,7 +168,7 @@ class AlarmHistory:
             reason += (
                 ": but the same units flip hour after hour, so it may be a few of them"
                 if self.output.by_unit.units
-                else f": but {burst_words(self.output.by_unit.design_effect)}"
+                else f": but {burst_words(self.output.by_unit.hours_effect)}"
             )
         check = plain("alarm_break", outcome, pairs, reason, figure=ratio.value, limit=limit)
         begun, is_open = hours.time(found.start), outcome is Outcome.INCONCLUSIVE

@@ -8,6 +8,7 @@ from flags.gate.blocks import WEEK, Blocks
 from flags.gate.checks.age import after_a_day
 from flags.gate.checks.alarm_time import AlarmHistory
 from flags.gate.checks.units import (
+    alarms_apart,
     has_unnamed_bursts,
     segment_units,
     unit_count,
@@ -70,7 +71,10 @@ def _over_time(
         outputs=evidence.sharing,
         required=step.stage is not Stage.DEPRECATION,
     )
-    fired = alarms.primary.count + alarms.candidate.count
+    every, apart = alarms.primary.count + alarms.candidate.count, ""
+    fired = min(every, alarms_apart(output.by_unit, every))
+    if fired < every:
+        apart = f" of {every:,} that are not of the same bursts"
     few = gate.advance.min_alarms
     for check in history.checks():
         if check.name != "alarm_ratio":
@@ -80,7 +84,7 @@ def _over_time(
                 check, reason=f"no alarm on either side in {plural(alarms.pairs, 'pair')}"
             )
         elif check.outcome is Outcome.PASS and fired < few:
-            reason = f"{check.reason}: only {plural(fired, 'alarm')}, {few:,} wanted"
+            reason = f"{check.reason}: only {plural(fired, 'alarm')}{apart}, {few:,} wanted"
             yield replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)
         else:
             yield replace(check, reason=check.reason + unit_words(output.by_unit))
@@ -159,7 +163,7 @@ def _segment_ratio(
         each.alarms.pairs,
         output.paired,
         by_unit=by_unit,
-        units=by_unit.table.pairs if by_unit else 0,
+        units=by_unit.table.pairs if by_unit and unit_count(output.by_unit) else 0,
         fails_by=fails_by,
         high=Bounds(gate.advance.segment_alarm_ratio, gate.rollback.segment_alarm_ratio),
         low=Bounds(1 / gate.advance.segment_alarm_ratio, 1 / gate.rollback.segment_alarm_ratio),

@@ -207,6 +207,7 @@ class _Quality:
         lost = value is not None and value < bounds.advance
         lost = lost and (sequence.below(0, error_rate / 2) or self._is_told(name))
         by_unit, fails_by = unit_recall(quality.by_unit) if share else (None, None)
+        has_units = quality.by_unit is None or quality.by_unit.has_units
         bursts = share is not None and has_unnamed_bursts(self._output)
         wanted = self._gate.advance.min_positives
         few = quality.positives < wanted
@@ -221,8 +222,9 @@ class _Quality:
             rolls_back=share is not None and not bursts,
             required=(self._wanted or lost) and not few,  # of few nothing is projected
             by_unit=by_unit,
-            units=by_unit.units if by_unit else 0,
-            fails_by=fails_by,
+            units=by_unit.units if by_unit and has_units else 0,
+            fails_by=fails_by if has_units else sequence,
+            confirmed_by=None if has_units else by_unit,
         ).answer(error_rate, share)
         if bursts and check.outcome is Outcome.FAIL:
             reason = f"{check.reason}, of requests that come in bursts and name no unit"

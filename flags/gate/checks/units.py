@@ -1,5 +1,6 @@
 """Figures counted by unit: their sequences to pass and to fail, and their words in reasons."""
 
+from dataclasses import replace
 from typing import Final
 
 from flags.gate.evidence import Output, Paired, SegmentAlarms, UnitAlarms, UnitRecall
@@ -32,14 +33,15 @@ def unit_sequences(
     """Return what advances and what rolls back by unit; None where nothing is counted so.
 
     Flips of a unit that go on from block to block are worth less to advance, and are then not
-    counted to roll back: what is estimated there may not.
+    counted to roll back: what is estimated there may not. So are requests without a unit that come
+    in bursts.
     """
     if units is None:
         return None, None
     by_unit = RatioSequence(units.alarms, 1 / max(1.0, units.design_effect))
+    if not units.units:
+        return by_unit, _NOTHING if units.hours_effect > INDEPENDENT else RatioSequence(units.once)
     alike = units.design_effect > INDEPENDENT
-    if alike and not units.units:
-        return by_unit, _NOTHING
     return by_unit, RatioSequence(units.once if alike else units.alarms)
 
 
@@ -58,7 +60,7 @@ def unit_recall(found: UnitRecall | None) -> tuple[MeanSequence | None, MeanSequ
 def has_unnamed_bursts(output: Output) -> bool:
     """Say whether flips come in bursts and no pair names a unit, so that no check may fail."""
     units = output.by_unit or output.quiet_by_unit
-    return units is not None and not units.units and units.design_effect > INDEPENDENT
+    return units is not None and not units.units and units.hours_effect > INDEPENDENT
 
 
 def burst_words(design_effect: float, what: str = "flips") -> str:
@@ -74,12 +76,20 @@ def unit_count(units: UnitAlarms | None) -> int:
     return units.alarms.pairs if units and units.units else 0
 
 
+def alarms_apart(units: UnitAlarms | None, fired: int) -> int:
+    """Return how many of the alarms of both sides are not alike, as far as they tell."""
+    if units is None:
+        return fired
+    counted = units.alarms.primary.count + units.alarms.candidate.count
+    return int(counted / max(1.0, units.design_effect))
+
+
 def unit_words(units: UnitAlarms | None) -> str:
     """Return, in words, whether alarms were judged by unit or by request."""
     if units is None:
         return ""
-    if not units.units and units.design_effect > INDEPENDENT:
-        return f"; {burst_words(units.design_effect)}"
+    if not units.units and units.hours_effect > INDEPENDENT:
+        return f"; {burst_words(units.hours_effect)}"
     if not units.units:
         return "; judged by request, no pair names a unit"
     counted = plural(units.units, "unit")
@@ -93,13 +103,24 @@ def segment_units(
     """Return the segment by unit, and what it fails by: nothing where flips may be dependent."""
     if units is None:
         return None, None
-    alike = units.design_effect > INDEPENDENT
+    factor = 1 / max(1.0, units.design_effect)
     if not units.units:
-        factor = 1 / units.design_effect
-        return (RatioSequence(segment.alarms, factor), _NOTHING) if alike else (None, None)
+        alike = units.hours_effect > INDEPENDENT
+        fails = _NOTHING if alike else RatioSequence(_least_flips(segment.alarms, units))
+        return RatioSequence(segment.alarms, factor), fails
+    alike = units.design_effect > INDEPENDENT
     for each in units.segments:
         if (each.segment, each.value) == (segment.segment, segment.value):
-            factor = 1 / max(1.0, units.design_effect)
             fails = _NOTHING if alike else RatioSequence(each.alarms)
             return RatioSequence(each.alarms, factor), fails
     return _NOTHING, _NOTHING
+
+
+def _least_flips(alarms: Paired, units: UnitAlarms) -> Paired:
+    """Return alarms of a segment, as if all flips that only bursts explain were in it."""
+    every, left = units.alarms, units.once
+    return replace(
+        alarms,
+        primary_only=max(0, alarms.primary_only - (every.primary_only - left.primary_only)),
+        candidate_only=max(0, alarms.candidate_only - (every.candidate_only - left.candidate_only)),
+    )

@@ -84,15 +84,17 @@ class UnitAlarms:
     alarms: Paired
     """By unit and block."""
     once: Paired
-    """Each unit once in the window."""
+    """Each unit once in the window. Of requests without a unit, a minute has no more flips than
+    chance brings: the others may be a burst of alike requests."""
     segments: tuple[SegmentAlarms, ...]
     """As `alarms`, by value of a segment."""
     design_effect: float
-    """Design effect of flips in the blocks of a unit; 1 if these are independent."""
+    """Design effect of flips in the blocks of a unit, or without units, the larger one of flips and
+    of alarms in minutes; 1 if these are independent."""
     periods: tuple[Period, ...] = field(default=(), metadata=UNWRITTEN)
-    """By hour, each unit once an hour; without the hours that have no alarm."""
+    """By hour, each unit once an hour, or without units as `once`; only hours with alarms."""
     hours_effect: float = 1.0
-    """As `design_effect`, of the hours of a unit."""
+    """As `design_effect`, of the hours of a unit, or without units, of flips in minutes."""
 
 
 RANKED: Final = (0.1, 0.9)

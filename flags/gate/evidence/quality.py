@@ -35,7 +35,10 @@ class SideQuality:
 
 @dataclass(frozen=True, slots=True)
 class UnitRecall:
-    """Difference of recalls by unit: share of its positives alarmed, candidate minus primary."""
+    """Difference of recalls by unit: share of its positives alarmed, candidate minus primary.
+
+    If no pair names a unit, each minute counts as one.
+    """
 
     shares: tuple[UnitShare, ...]
     """By unit and block, each with the same weight."""
@@ -45,6 +48,7 @@ class UnitRecall:
     """Positives that count as one if all positives of a unit and block are equal (cluster size)."""
     design_effect: float
     """Design effect of the shares in the blocks of a unit; 1 if these are independent."""
+    has_units: bool = True
 
     @property
     def independent(self) -> float:
@@ -73,7 +77,6 @@ class Quality:
     mcnemar_mid_p: float
     """McNemar's mid-p test whether the flips are right more often by one side."""
     by_unit: UnitRecall | None = None
-    """None if no pair names a unit."""
 
 
 @dataclass(frozen=True, slots=True)

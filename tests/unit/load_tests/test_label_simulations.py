@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from load_tests.gate_simulations import labels, unnamed
+from load_tests.gate_simulations import labels, unnamed, unnamed_scores
 from load_tests.gate_simulations.scenario import Kind, Scenario
 
-SCENARIOS = (*labels.SCENARIOS, *unnamed.SCENARIOS)
+SCENARIOS = (*labels.SCENARIOS, *labels.NEW, *unnamed.SCENARIOS, *unnamed_scores.NEW)
 
 
 @pytest.mark.slow

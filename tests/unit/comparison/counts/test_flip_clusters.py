@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from comparison.counts.units.flip_clusters import clustering
+from comparison.counts.units.flip_clusters import clustering, unusual
 
 DAY = 24 * 60
 """Minutes."""
@@ -39,6 +39,54 @@ def test_independent_flips_are_seldom_taken_for_bursts(rate: float, volume: int)
     assert sum(each > 1.2 for each in found) <= 2
 
 
+def test_bursts_that_are_all_the_traffic_are_seen() -> None:
+    """Two of 100 are decided differently; others of their hours are nobody's."""
+    n = np.zeros(7 * DAY, int)
+    n[::100] = 50
+    flips = np.where(np.isin(np.arange(len(n)), [2_000, 7_000]), n, 0)
+    assert clustering(minutes(flips, n)) == pytest.approx(50, rel=0.25)
+
+
+@pytest.mark.parametrize("volume", [10_000, 100_000])
+def test_a_rate_that_drifts_within_the_hour_is_not_a_burst(volume: int) -> None:
+    random = np.random.default_rng(8)
+    swing = 1 + 0.3 * np.sin(2 * np.pi * np.arange(2 * DAY) / 60)
+    n = random.poisson(volume * swing)
+    assert clustering(minutes(random.binomial(n, 0.005 * swing), n)) < 1.2
+
+
+@pytest.mark.parametrize(("quiet", "left"), [(0, 16), (DAY, 10)], ids=["alone", "among"])
+def test_of_a_burst_of_flips_few_count(quiet: int, left: int) -> None:
+    """A hundred flips in four minutes, among quiet minutes or as all the traffic there is."""
+    flips = np.array([30, 30, 30, 10] + quiet * [0])
+    found = unusual(minutes(flips, np.maximum(flips, 20)), ["flips"])
+    assert 4 <= flips.sum() - found["flips"].sum() <= left
+
+
+def test_of_a_burst_that_is_most_of_the_traffic_nearby_few_count() -> None:
+    n = np.ones(DAY, int)
+    n[700:704] = [31, 31, 31, 11]
+    found = unusual(minutes(n - 1, n), ["flips"])
+    assert found["flips"].sum() >= 80
+
+
+def test_a_batch_of_independent_requests_counts_as_single_ones_do() -> None:
+    """Each hour 5,000 requests come within a minute, beside ten a minute."""
+    random = np.random.default_rng(10)
+    n = np.full(DAY, 10)
+    n[::60] = 5_000
+    flips = random.binomial(n, 0.005)
+    assert unusual(minutes(flips, n), ["flips"])["flips"].sum() <= 0.02 * flips.sum()
+
+
+@pytest.mark.parametrize("rate", [0.0001, 0.005, 0.05])
+def test_of_independent_flips_nearly_all_count(rate: float) -> None:
+    random = np.random.default_rng(9)
+    n = random.poisson(600 * (1 + 0.3 * np.sin(np.arange(DAY) / 10)))
+    flips = random.binomial(n, rate)
+    assert unusual(minutes(flips, n), ["flips"])["flips"].sum() <= 0.005 * flips.sum()
+
+
 def test_a_break_in_the_middle_of_an_hour_is_not_a_burst() -> None:
     random = np.random.default_rng(6)
     n = random.poisson(600, 7 * DAY)
@@ -55,4 +103,7 @@ def test_a_break_in_the_first_hour_is_not_a_burst() -> None:
 
 def test_without_flips_there_are_no_bursts() -> None:
     assert clustering(minutes(np.zeros(60, int), np.full(60, 100))) == 1.0
-    assert clustering(minutes(np.zeros(0, int), np.zeros(0, int))) == 1.0
+    nothing = minutes(np.zeros(0, int), np.zeros(0, int))
+    assert clustering(nothing) == 1.0
+    assert unusual(nothing, ["flips"]).empty
+    assert unusual(minutes(np.zeros(60, int), np.zeros(60, int)), ["flips"]).empty

@@ -77,8 +77,17 @@ def test_young_positives_are_kept_apart(tmp_path: Path) -> None:
     assert mean_burst_size(found.blocks) == pytest.approx((9 + 4) / 5)
 
 
-def test_without_units_or_labels_of_the_output_there_is_nothing(tmp_path: Path) -> None:
-    assert counted(tmp_path / "a", burst(None, 5, (3, 3))) is None
+def test_where_no_pair_names_a_unit_each_minute_counts_once(tmp_path: Path) -> None:
+    rows = [burst(None, 20, (20, 0)), burst(None, 4, (1, 2), hour=1)]
+    found = counted(tmp_path, pd.concat(rows, ignore_index=True))
+    assert found is not None
+    assert table(found.blocks) == table(found.once) == [(1, 4, 1, 2, 1), (1, 20, 20, 0, 1)]
+    shown = unit_recall(found)
+    assert (shown.shares, shown.has_units) == ((UnitShare(-1.0, 1), UnitShare(0.25, 1)), False)
+    assert shown.independent == 1.0  # positives of a minute are not known to be alike
+
+
+def test_without_labels_of_the_output_there_is_nothing(tmp_path: Path) -> None:
     found = counted(tmp_path / "b", burst("ada", 5, (3, 3)).assign(label=None))
     assert found is not None
     assert found.blocks.empty

@@ -782,6 +782,31 @@ def test_bursts_without_a_unit_say_that_one_is_missing() -> None:
     assert "units=0" not in ratio.reason
 
 
+def test_alarms_of_bursts_without_a_unit_count_less_to_go_on() -> None:
+    """No flip is in a burst, but four bursts of a hundred are alarms of both sides."""
+    same = Paired(400, 1, 1, 40_000)
+    decided = []
+    for effect in (1.0, 50.0):
+        alike = units(same, units=0, requests=0, design_effect=effect, periods=periods(same))
+        found = verdict(at(CANARY_1, outputs=(output(same, by_unit=alike),)), CANARY_1)
+        decided.append([check for check in found.checks if check.name == "alarm_ratio"])
+    [[alone], [bursts]] = decided
+    assert (alone.outcome, bursts.outcome) == (Outcome.PASS, Outcome.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(("left", "outcome"), [(150, Outcome.FAIL), (20, Outcome.INCONCLUSIVE)])
+def test_a_segment_fails_only_without_the_flips_that_bursts_explain(
+    left: int, outcome: Outcome
+) -> None:
+    app = SegmentAlarms("channel", "app", Paired(20, 5, 130, 5_000))
+    every = Paired(8_000, 100, 150, 400_000)
+    by_request = units(every, units=0, requests=0, once=replace(every, candidate_only=left))
+    shown = output(every, [app], by_unit=with_hours(by_request))
+    found = verdict(at(CANARY_1, outputs=(shown,)), CANARY_1)
+    [segment] = [each for each in found.checks if each.name == "segment_alarm_ratio"]
+    assert segment.outcome is outcome
+
+
 def test_bursts_without_a_unit_hold_recall_and_do_not_roll_back() -> None:
     lost = quality(Paired(500, 300, 20, 100))
     shown = output(quality=lost, by_unit=unnamed(20.0))

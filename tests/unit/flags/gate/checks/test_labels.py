@@ -220,6 +220,18 @@ def test_recall_passes_only_if_requests_and_units_show_it() -> None:
     assert "units=100" in check(found, "recall_loss").reason
 
 
+@pytest.mark.parametrize(("burst", "outcome"), [(1, "fail"), (100, "inconclusive")])
+def test_recall_without_units_rolls_back_only_if_minutes_show_it(burst: int, outcome: str) -> None:
+    minutes = replace(in_bursts(LOST, burst), alike=1.0, has_units=False)
+    of = quality(LOST, by_unit=minutes)
+    found = verdict(at(CANARY_10, **{**labelled(LOST), "quality": of}), CANARY_10)
+    recall = check(found, "recall_loss")
+    assert recall.outcome == outcome
+    assert "units=" not in recall.reason
+    assert ("each minute counted once does not show it" in recall.reason) is (burst > 1)
+    assert found.decision is (Decision.ROLLBACK if outcome == "fail" else Decision.HOLD)
+
+
 def test_a_unit_that_loses_block_after_block_counts_once_to_roll_back() -> None:
     one = UnitRecall((UnitShare(-1.0, 300), UnitShare(0.0, 300)), (UnitShare(-0.5, 2),), 1.0, 300.0)
     found = verdict(

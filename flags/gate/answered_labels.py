@@ -16,7 +16,8 @@ from typing import Final, Self
 
 from flags.gate.evidence import Count, LabelledCell
 from flags.gate.label_fit import SURE
-from flags.gate.sequences import ShareSequence
+from flags.gate.selection import caught
+from flags.gate.sequences import DifferenceSequence, ShareSequence
 
 _SIDES: Final = ("primary", "candidate")
 
@@ -92,6 +93,22 @@ def raised_and_silent(cells: Sequence[LabelledCell]) -> tuple[Count, Count]:
 def is_some(found: Count, alpha: float) -> bool:
     """Say whether a share of the positives is surely not negligible, or the total is 0."""
     return not found.total or ShareSequence(found).above(_NEGLIGIBLE, alpha)
+
+
+def is_loss_shown(cells: Sequence[LabelledCell], alpha: float, independent: float = 1.0) -> bool:
+    """Say whether recall surely is lost where the candidate answered, or nobody is known to have.
+
+    Answered alarms may find what others do not, in part too: then labels favour whoever answered.
+    So a loss among what the candidate answered is none of the labels, unless the other answers
+    surely show a gain. A share `independent` of the positives counts.
+    """
+    by = {
+        side: DifferenceSequence(caught(each for each in cells if each.served == side), independent)
+        for side in _SIDES
+    }
+    if not any(each.table.pairs for each in by.values()):
+        return True
+    return by["candidate"].below(0, alpha) and not by["primary"].above(0, alpha)
 
 
 def answered_labels(

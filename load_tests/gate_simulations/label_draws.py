@@ -73,20 +73,42 @@ def wrong_way_round(_random: np.random.Generator, cells: np.ndarray) -> np.ndarr
     return cells[:, ::-1]
 
 
-def looked_into(cells: tuple[LabelledCell, ...]) -> tuple[LabelledCell, ...]:
+Cells = tuple[LabelledCell, ...]
+
+
+def every_label(_random: np.random.Generator, cells: Cells) -> Cells:
+    return cells
+
+
+def looked_into(_random: np.random.Generator, cells: Cells) -> Cells:
     """Label only answered alarms correctly; all other pairs are labelled negative."""
     return _shown(cells, answered=True)
 
 
-def prevented(cells: tuple[LabelledCell, ...]) -> tuple[LabelledCell, ...]:
+def partly_looked_into(random: np.random.Generator, cells: Cells) -> Cells:
+    """Find 60 % of the positives of answered alarms and 5 % of the others, all else negative."""
+    found = []
+    for each in cells:
+        share = 0.6 if _is_answered(each) else 0.05
+        positives = int(random.binomial(each.positives, share))
+        found.append(replace(each, positives=positives, negatives=each.labelled - positives))
+    return tuple(found)
+
+
+def prevented(_random: np.random.Generator, cells: Cells) -> Cells:
     """Label answered alarms negative, because the alarm prevents the positive."""
     return _shown(cells, answered=False)
 
 
-def _shown(cells: tuple[LabelledCell, ...], *, answered: bool) -> tuple[LabelledCell, ...]:
+def _shown(cells: Cells, *, answered: bool) -> Cells:
     return tuple(
         each
-        if (each.primary_alarm, each.candidate_alarm)[each.served == "candidate"] is answered
+        if _is_answered(each) is answered
         else replace(each, positives=0, negatives=each.labelled)
         for each in cells
     )
+
+
+def _is_answered(cell: LabelledCell) -> bool | None:
+    """Say whether the side that answered raised an alarm."""
+    return (cell.primary_alarm, cell.candidate_alarm)[cell.served == "candidate"]

@@ -8,15 +8,18 @@ from typing import Any, Final
 import numpy as np
 
 from flags.gate import Decision
-from flags.gate.evidence import GivenLabels, LabelledCell
+from flags.gate.evidence import GivenLabels
 from load_tests.gate_simulations.few_labels import misses_average_precision
 from load_tests.gate_simulations.label_draws import (
+    Cells,
     drawn_cells,
+    every_label,
     in_bursts,
     labelled_cells,
     labelled_right,
     looked_into,
     of_other_requests,
+    partly_looked_into,
     prevented,
     wrong_way_round,
 )
@@ -47,14 +50,21 @@ def _ever(
     burst: int = 1,
     overlap: float = 0.95,
     labelled: Callable[[np.random.Generator, np.ndarray], np.ndarray] = labelled_right,
-    shown: Callable[[tuple[LabelledCell, ...]], tuple[LabelledCell, ...]] = tuple,
+    shown: Callable[[np.random.Generator, Cells], Cells] = every_label,
+    shadow: int = 0,
 ) -> bool:
-    """Look at a growing number of pairs, in bursts; say whether a verdict is ever wrong."""
+    """Look at a growing number of pairs, in bursts; say whether a verdict is ever wrong.
+
+    Before them come the pairs of a `shadow`, in which the primary answers all.
+    """
+    before = labelled_cells(random, drawn_cells(random, shadow, recalls, overlap), 0.0, shares)
+    known = shown(random, before) if shadow else ()
     counts, seen = drawn_cells(random, 0, recalls), 0
     for pairs in _LOOKS:
         counts += labelled(random, drawn_cells(random, (pairs - seen) // burst, recalls, overlap))
         seen = pairs
-        cells = shown(in_bursts(labelled_cells(random, counts, rollout / 100, shares), burst))
+        cells = in_bursts(labelled_cells(random, counts, rollout / 100, shares), burst)
+        cells = known + shown(random, cells)
         if verdict_on_labels(cells, rollout, young=young, burst=burst) is wrong:
             return True
     return False
@@ -70,6 +80,18 @@ def _held(random: np.random.Generator) -> float:
             counts.sum() >= _LOOKS[0]
             and verdict_on_labels(cells, 0, young=True) is Decision.ADVANCE
         ):
+            return float(hour)
+    return math.inf
+
+
+def _lost(random: np.random.Generator, *, shadow: int) -> float:
+    """Return after how many hours at 10 % a candidate that lost recall is rolled back."""
+    before = labelled_cells(random, drawn_cells(random, shadow, (0.8, 0.8)), 0.0, _COMPLETE)
+    counts = np.zeros((4, 2), dtype=np.int64)
+    for hour in range(6, 28 * 24, 6):
+        counts += drawn_cells(random, _PAIRS_A_DAY // 4, (0.8, 0.5))
+        cells = before + labelled_cells(random, counts, 0.1, _COMPLETE)
+        if verdict_on_labels(cells, 10) is Decision.ROLLBACK:
             return float(hour)
     return math.inf
 
@@ -235,5 +257,37 @@ SCENARIOS: Final = (
             shares={"primary": _HALF, "candidate": _HALF},
             wrong=Decision.ROLLBACK,
         ),
+    ),
+)
+
+NEW: Final = (
+    *(
+        _scenario(
+            "B11",
+            f"60 % of answered alarms looked into, 5 % of others found, at {rollout} %",
+            Kind.FALSE_ROLLBACK,
+            partial(
+                _ever,
+                recalls=(0.72, 0.72),
+                rollout=rollout,
+                shares=_COMPLETE,
+                wrong=Decision.ROLLBACK,
+                overlap=0.75,
+                shown=partly_looked_into,
+                shadow=100_000,
+            ),
+        )
+        for rollout in (1, 10, 50)
+    ),
+    *(
+        Scenario(
+            f"all labels, recall .80 to .50 at 10 %, after a shadow of {shadow:,} pairs",
+            "B11",
+            Kind.DELAY,
+            nominal,
+            partial(one_by_one, partial(_lost, shadow=shadow)),
+            100,
+        )
+        for shadow, nominal in ((0, 96.0), (100_000, 120.0))
     ),
 )

@@ -4,7 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from flags.gate.answered_labels import answered_labels, is_some, raised_and_silent
+from flags.gate.answered_labels import (
+    answered_labels,
+    is_loss_shown,
+    is_some,
+    raised_and_silent,
+)
 from flags.gate.checks.early_labels import RECALL, TELLING, catches_half, doubt
 from flags.gate.checks.units import has_unnamed_bursts, unit_recall
 from flags.gate.error_rate import error_share
@@ -14,7 +19,7 @@ from flags.gate.limit_check import LimitCheck
 from flags.gate.limits import Bounds
 from flags.gate.number_format import plural, signed
 from flags.gate.plain_check import plain
-from flags.gate.selection import Selection, cells_of, said, selection
+from flags.gate.selection import Selection, caught, cells_of, said, selection
 from flags.gate.sequences import ConfidenceSequence, DifferenceSequence, NormalSequence
 from flags.gate.sequences.weighted_recall import WeightedRecallSequence
 from flags.gate.verdict import Check, Outcome
@@ -110,12 +115,17 @@ class _Quality:
 
     def _unless_selected(self, check: Check) -> Check:
         """Let labels decide only if they are not those that answered alarms find, or prevent."""
-        raised, silent = raised_and_silent(self._strata)
+        raised, _ = raised_and_silent(self._strata)
         alpha = self._playbook.error_rate / 2
-        if check.outcome is Outcome.FAIL and not is_some(silent, alpha):
+        if check.outcome is Outcome.FAIL and not is_loss_shown(
+            self._strata, alpha, self._independent
+        ):
+            own = caught(each for each in self._strata if each.served == "candidate")
             reason = (
-                f"{check.reason}; no rollback: {silent.count:,} of {silent.total:,} positives had "
-                "no alarm of the side that answered: are only answered alarms looked into?"
+                f"{check.reason}; no rollback until labels of what the candidate answered show a "
+                f"loss too ({plural(own.pairs, 'positive')}, {own.candidate.count:,} with its "
+                f"alarm, {own.primary.count:,} with the primary's): are answered alarms looked "
+                "into rather than others?"
             )
             return replace(check, reason=reason, rolls_back=False)
         if check.outcome is Outcome.PASS and not is_some(raised, alpha):

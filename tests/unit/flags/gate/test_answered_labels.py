@@ -201,8 +201,43 @@ def test_labels_of_answered_alarms_alone_show_even_where_one_side_answered_every
     decision, checks = judged(looked_into(cells(0.0)), 1)
     assert decision is Decision.HOLD
     assert checks["recall_loss"].outcome is Outcome.FAIL
-    assert "no rollback: 0 of 7,500 positives had no alarm" in checks["recall_loss"].reason
-    assert judged(cells(0.0, LOST), 1)[0] is Decision.ROLLBACK
+    assert "no rollback until labels of what the candidate answered" in checks["recall_loss"].reason
+
+
+def looked_into_in_part(known: Cells) -> Cells:
+    """Find 60 % of the positives of answered alarms, and 5 % of the others."""
+    found = []
+    for each, answered in zip(known, only(known, answered=True), strict=True):
+        share = 0.6 if answered.positives else 0.05
+        positives = round(share * each.positives)
+        found.append(replace(each, positives=positives, negatives=each.labelled - positives))
+    return tuple(found)
+
+
+@pytest.mark.parametrize("drawn", [0, 0.01, 0.1])
+def test_labels_of_a_shadow_that_follow_the_answer_in_part_roll_back_nothing(drawn: float) -> None:
+    """A canary begins after a shadow of as many positives: it has had few of its own."""
+    canary = tuple(
+        replace(
+            each,
+            pairs=each.pairs // 100,
+            positives=each.positives // 100,
+            negatives=each.negatives // 100,
+        )
+        for each in cells(drawn)
+    )
+    known = looked_into_in_part(cells(0.0)) + looked_into_in_part(canary)
+    decision, checks = judged(known, 10)
+    assert (decision, checks["recall_loss"].outcome) == (Decision.HOLD, Outcome.FAIL)
+    assert not checks["recall_loss"].rolls_back
+    assert "are answered alarms looked into rather than others?" in checks["recall_loss"].reason
+
+
+@pytest.mark.parametrize(("drawn", "decision"), [(0.0, "hold"), (0.01, "rollback")])
+def test_complete_labels_roll_back_once_what_the_candidate_answered_shows_the_loss(
+    drawn: float, decision: str
+) -> None:
+    assert judged(cells(drawn, LOST), 10)[0].lower() == decision
 
 
 def test_labels_that_answered_alarms_prevent_pass_nothing_where_one_side_answered() -> None:

@@ -66,7 +66,8 @@ def test_nothing_reaches_half_of_the_requests_without_labels(step: Step) -> None
 
 def test_where_there_will_never_be_labels_those_that_are_given_decide_nothing() -> None:
     never = Playbook(flag=FLAG, labels="none")
-    found = replace(at(RAMP_50, **labelled(LOST)), labels=GivenLabels(980, 0))
+    lost = labelled(LOST, served="candidate")
+    found = replace(at(RAMP_50, **lost), labels=GivenLabels(980, 0))
     judged = verdict(found, RAMP_50, never)
     assert judged.decision is Decision.ADVANCE
     assert any("the 980 labels that were given decide nothing" in each for each in judged.reasons)
@@ -198,7 +199,9 @@ def in_bursts(caught: Paired, burst: int, effect: float = 1.0) -> UnitRecall:
 def test_recall_rolls_back_by_units_alone(burst: int, outcome: str) -> None:
     """Eight bursts of a hundred are eight pieces of evidence."""
     of = quality(LOST, by_unit=in_bursts(LOST, burst))
-    found = verdict(at(CANARY_10, **{**labelled(LOST), "quality": of}), CANARY_10)
+    found = verdict(
+        at(CANARY_10, **{**labelled(LOST, served="candidate"), "quality": of}), CANARY_10
+    )
     recall = check(found, "recall_loss")
     assert recall.outcome == outcome
     assert recall.rolls_back
@@ -224,7 +227,9 @@ def test_recall_passes_only_if_requests_and_units_show_it() -> None:
 def test_recall_without_units_rolls_back_only_if_minutes_show_it(burst: int, outcome: str) -> None:
     minutes = replace(in_bursts(LOST, burst), alike=1.0, has_units=False)
     of = quality(LOST, by_unit=minutes)
-    found = verdict(at(CANARY_10, **{**labelled(LOST), "quality": of}), CANARY_10)
+    found = verdict(
+        at(CANARY_10, **{**labelled(LOST, served="candidate"), "quality": of}), CANARY_10
+    )
     recall = check(found, "recall_loss")
     assert recall.outcome == outcome
     assert "units=" not in recall.reason
@@ -235,12 +240,20 @@ def test_recall_without_units_rolls_back_only_if_minutes_show_it(burst: int, out
 def test_a_unit_that_loses_block_after_block_counts_once_to_roll_back() -> None:
     one = UnitRecall((UnitShare(-1.0, 300), UnitShare(0.0, 300)), (UnitShare(-0.5, 2),), 1.0, 300.0)
     found = verdict(
-        at(CANARY_10, **{**labelled(LOST), "quality": quality(LOST, by_unit=one)}), CANARY_10
+        at(
+            CANARY_10,
+            **{**labelled(LOST, served="candidate"), "quality": quality(LOST, by_unit=one)},
+        ),
+        CANARY_10,
     )
     assert check(found, "recall_loss").outcome is Outcome.INCONCLUSIVE
     apart = replace(one, design_effect=1.0)
     found = verdict(
-        at(CANARY_10, **{**labelled(LOST), "quality": quality(LOST, by_unit=apart)}), CANARY_10
+        at(
+            CANARY_10,
+            **{**labelled(LOST, served="candidate"), "quality": quality(LOST, by_unit=apart)},
+        ),
+        CANARY_10,
     )
     assert found.decision is Decision.ROLLBACK
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from flags.serving.bentoml_private import Cookie, IOMixin, trace_context
 from flags.serving.http.outgoing import identity_headers
 from flags.serving.sides.context import SideContext
-from flags.serving.sides.request_state import pickled_state, unpickled_state
+from flags.serving.sides.request_state import pickled_state, with_state
 
 _PLAIN_KEYS: Final = (
     "type",
@@ -39,9 +39,7 @@ class HostedContext(SideContext):
     """The side's context in the candidate's process; its response is sent back to the worker."""
 
     def __init__(self, scope: dict[str, Any], state: dict[str, Any], folder: str) -> None:
-        if "state" in scope:
-            scope = {**scope, "state": unpickled_state(scope["state"])}
-        request = Request(scope)
+        request = Request(with_state(scope))
         request.metadata = request.headers  # type: ignore[attr-defined]  # as BentoML does
         super().__init__(request, state, lambda: _new_folder(folder))
 
@@ -157,6 +155,4 @@ class PortableImage(NamedTuple):
 def plain_scope(request: Request) -> dict[str, Any]:
     """Return the part of a request's scope that can be pickled."""
     plain = {key: request.scope[key] for key in _PLAIN_KEYS if key in request.scope}
-    if state := pickled_state(request.scope):
-        plain["state"] = state
-    return plain
+    return {**plain, **pickled_state(request.scope)}

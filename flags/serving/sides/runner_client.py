@@ -49,6 +49,10 @@ _TEXT_HEADERS: Final = frozenset({b"content-length", b"content-type"})
 _IDLE: Final = 4.0
 """Seconds for which an idle connection is kept: BentoML's server closes it after 5."""
 
+_HEADER_BYTES: Final = 2**20
+_HEADERS: Final = 10_000
+"""Limits of a response's headers: BentoML's server has none, and aiohttp's are 8 KiB and 128."""
+
 _RESPONSE: Final = "bentoml_flags_response"
 """Attribute of an error: the response that carried it."""
 
@@ -79,6 +83,9 @@ def new_session(client: Any) -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
         auto_decompress=False,
+        max_line_size=_HEADER_BYTES,
+        max_field_size=_HEADER_BYTES,
+        max_headers=_HEADERS,
     )
 
 

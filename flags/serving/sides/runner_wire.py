@@ -2,12 +2,13 @@
 
 import base64
 import json
+import pickle
 from typing import Any, Final, NamedTuple
 
 from starlette.responses import Response
 from starlette.types import Scope
 
-from flags.serving.sides.request_state import pickled_state, unpickled_state
+from flags.serving.sides.request_state import PICKLED, pickled_state, with_state
 
 CALL_HEADER: Final = "x-bentoml-flags-call"
 """Header of such a call; only a service that others depend on reads it."""
@@ -29,6 +30,9 @@ _HOP: Final = frozenset(
 """Headers of one connection, and headers that the caller's own worker sets."""
 
 _PLAIN: Final = ("client", "server", "scheme", "http_version", "path", "root_path", "method")
+_BYTES: Final = ("raw_path", "query_string")
+_PICKLED: Final = "pickled"
+"""Key of the pickled values in the header."""
 
 
 class WireCall(NamedTuple):
@@ -40,48 +44,47 @@ class WireCall(NamedTuple):
 
     @classmethod
     def of(cls, scope: Scope, *, runs_tasks: bool) -> "WireCall":
-        """Take the plain values of an ASGI scope, and the request's state."""
+        """Take the plain values of an ASGI scope, and what middleware left in it."""
         return cls(
             {
                 **{key: scope[key] for key in _PLAIN if key in scope},
                 "query_string": scope.get("query_string", b""),
                 "headers": scope["headers"],
-                **({"state": state} if (state := pickled_state(scope)) else {}),
+                **({"raw_path": raw} if (raw := scope.get("raw_path")) is not None else {}),
+                **pickled_state(scope),
             },
             runs_tasks,
         )
 
     def packed(self) -> str:
         """Return the value of the header: JSON in ASCII."""
-        scope = {
-            **self.scope,
-            "query_string": self.scope["query_string"].decode("latin-1"),
+        pickled = {name: self.scope[name] for name in PICKLED if name in self.scope}
+        scope: dict[str, Any] = {
+            **{name: value for name, value in self.scope.items() if name not in PICKLED},
+            **{name: self.scope[name].decode("latin-1") for name in _BYTES if name in self.scope},
             "headers": [
                 (name.decode("latin-1"), value.decode("latin-1"))
                 for name, value in self.scope["headers"]
             ],
         }
-        if "state" in scope:
-            scope["state"] = {
-                name: base64.b64encode(value).decode() for name, value in scope["state"].items()
-            }
+        if pickled:
+            scope[_PICKLED] = base64.b64encode(pickle.dumps(pickled)).decode()
         return json.dumps([scope, self.runs_tasks], separators=(",", ":"))
 
     @classmethod
     def unpacked(cls, text: bytes) -> "WireCall":
         """Read the value of the header."""
         scope, runs_tasks = json.loads(text)
-        scope["query_string"] = scope["query_string"].encode("latin-1")
+        scope.update({name: scope[name].encode("latin-1") for name in _BYTES if name in scope})
         scope["headers"] = [
             (name.encode("latin-1"), value.encode("latin-1")) for name, value in scope["headers"]
         ]
-        if "state" in scope:
-            pickled = {name: base64.b64decode(value) for name, value in scope["state"].items()}
-            scope["state"] = unpickled_state(pickled)
+        if pickled := scope.pop(_PICKLED, None):
+            scope.update(pickle.loads(base64.b64decode(pickled)))  # noqa: S301 - our own worker's
         for key in ("client", "server"):
             if scope.get(key) is not None:
                 scope[key] = tuple(scope[key])
-        return cls(scope, runs_tasks)
+        return cls(with_state(scope), runs_tasks)
 
 
 def end_to_end_headers(raw: Any) -> list[tuple[bytes, bytes]]:

@@ -47,6 +47,8 @@ CALLS: list[tuple[str, str, Any]] = [
     ("POST", "/typed", {}),
     ("POST", "/both", {}),
     ("POST", "/request?a=1&b=%20x", {}),
+    ("POST", "/%72equest", {}),
+    ("POST", "/long_headers", {"size": 60_000}),
     ("POST", "/refuses", {"kind": "value"}),
     ("POST", "/named/route", {"items": [{"id": 1, "name": "a"}]}),
     ("POST", "/named/route", {"items": [{"id": "x"}]}),

@@ -79,6 +79,7 @@ class Stamped:
         state = scope.setdefault("state", {})
         state["user"] = {"name": "Ada", "roles": {"reader"}}
         state["connection"] = threading.Lock()  # what no other process can have
+        scope["user"], scope["session"] = "Ada", {"number": 1}
         await self.app(scope, receive, stamping)
 
 
@@ -147,6 +148,13 @@ class Same:
         return {"status": status}
 
     @bentoml.api
+    def long_headers(self, size: int, ctx: bentoml.Context) -> str:
+        ctx.response.headers["X-Long"] = "x" * size
+        for i in range(200):
+            ctx.response.set_cookie(f"c{i}", "1", path="/long")
+        return "long"
+
+    @bentoml.api
     async def typed(self, context: bentoml.Context) -> str:
         context.response.headers["Content-Type"] = "application/x-own"
         context.response.status_code = 418
@@ -173,6 +181,8 @@ class Same:
             "method": request.method,
             "user": request.state.user["name"],
             "roles": list(request.state.user["roles"]),
+            "entries": [request.user, request.session],
+            "raw_path": request.scope["raw_path"].decode(),
         }
 
     @bentoml.api

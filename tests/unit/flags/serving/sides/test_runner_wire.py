@@ -15,6 +15,7 @@ BYTES = st.binary(max_size=20)
     query=BYTES,
     client=st.none() | st.tuples(st.text(max_size=10), st.integers(0, 65535)),
     path=st.text(max_size=10),
+    raw_path=BYTES,
     runs_tasks=st.booleans(),
 )
 def test_a_call_is_unpacked_as_it_was_packed(
@@ -22,9 +23,11 @@ def test_a_call_is_unpacked_as_it_was_packed(
     query: bytes,
     client: tuple[str, int] | None,
     path: str,
+    raw_path: bytes,
     runs_tasks: bool,
 ) -> None:
-    scope = {"client": client, "path": path, "query_string": query, "headers": headers}
+    scope = {"client": client, "path": path, "raw_path": raw_path, "query_string": query}
+    scope["headers"] = headers
     call = WireCall.of(scope, runs_tasks=runs_tasks)
     packed = call.packed()
     assert packed.isascii()
@@ -54,3 +57,16 @@ def test_the_state_of_a_request_travels_but_for_what_cannot() -> None:
     scope = {"query_string": b"", "headers": [], "state": state}
     packed = WireCall.of(scope, runs_tasks=True).packed()
     assert WireCall.unpacked(packed.encode()).scope["state"] == {"user": ("ada", {"reader"})}
+
+
+def test_what_middleware_left_in_the_scope_travels_but_for_what_cannot() -> None:
+    own = {"user": ("ada", {"reader"}), "session": {"id": 1}, "lock": threading.Lock()}
+    servers = {"app": object, "router": object, "extensions": {"tls": {}}}
+    scope = {"query_string": b"", "headers": [], **servers, **own}
+    packed = WireCall.of(scope, runs_tasks=True).packed()
+    assert WireCall.unpacked(packed.encode()).scope == {
+        "query_string": b"",
+        "headers": [],
+        "user": ("ada", {"reader"}),
+        "session": {"id": 1},
+    }

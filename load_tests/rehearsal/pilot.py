@@ -45,7 +45,10 @@ class Pilot:
     def until(self, words: str, within: float) -> str | None:
         """Wait for a new line of its log that contains `words`; None if none comes in time."""
         deadline = time.monotonic() + within
-        while time.monotonic() < deadline and self._process.poll() is None:
+        is_last = False
+        while not is_last:
+            # Asked before the log is read: what it wrote before it ended is read once more.
+            is_last = time.monotonic() >= deadline or self._process.poll() is not None
             lines = self._log.read_text(errors="replace").splitlines()
             for line in lines[self._read :]:
                 self._read += 1

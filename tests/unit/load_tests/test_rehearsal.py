@@ -13,7 +13,9 @@ from flags.playbook.file import read_playbook
 from flags.playbook.model import DEFAULT_STEPS
 from load_tests.rehearsal import transactions
 from load_tests.rehearsal.__main__ import main
+from load_tests.rehearsal.commands import Commands
 from load_tests.rehearsal.downstream import Downstream
+from load_tests.rehearsal.pilot import Pilot
 from load_tests.rehearsal.stage import Scenery
 from load_tests.rehearsal.timeline import Timeline
 from load_tests.rehearsal.transactions import Traffic, thinned
@@ -21,6 +23,7 @@ from load_tests.steady_load import Reply, SteadyLoad
 from service.serving import Serving
 from service.simulator import simulate
 from service.training import Trained, feature_rows, production, train
+from tests.support.fakes import eventually
 from tests.support.pair_files import PairFile
 
 
@@ -140,3 +143,13 @@ def test_what_was_answered_is_still_known_when_everything_is_stopped_twice(tmp_p
     assert scene.replies[:3] == replies
     assert len(scene.replies) < 5
     assert scene.lost() == 1
+
+
+def test_what_an_autopilot_wrote_before_it_ended_is_read(tmp_path: Path) -> None:
+    """On a busy machine it is done before anybody looks: the act was taken for a broken promise."""
+    log = tmp_path / "autopilot.log"
+    commands = Commands(tmp_path, {"UNLEASH_URL": ""})
+    with Pilot(commands, log, Timeline()) as pilot:  # ends at once: there is no server
+        assert eventually(lambda: pilot._process.poll() is not None, 60)
+        assert pilot.until("Missing option", within=60) is not None
+        assert pilot.until("Missing option", within=60) is None

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from comparison.counts.units.flip_clusters import clustering
+from comparison.counts.units.flip_clusters import design_effect
 from flags.gate import Decision, decide
 from flags.gate.blocks import total
 from flags.gate.checks.alarms import alarm_checks
@@ -80,7 +80,9 @@ def _unnamed(random: np.random.Generator, *, size: int) -> bool:
             np.add.at(flips[day], at // 60, 1)
         seen = flips[: day + 1].ravel()
         n = np.full(seen.size, size * _UNITS_A_LOOK // _MINUTES)
-        effect = clustering(pd.DataFrame({"minute": np.arange(seen.size), "flips": seen, "n": n}))
+        effect = design_effect(
+            pd.DataFrame({"minute": np.arange(seen.size), "flips": seen, "n": n})
+        )
         counts = total(each.alarms for each in requests)
         named = UnitAlarms(
             0, 0, None, counts, counts, (), effect, tuple(requests), hours_effect=effect

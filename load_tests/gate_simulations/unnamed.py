@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from comparison.counts.units.flip_clusters import clustering
+from comparison.counts.units.flip_clusters import design_effect
 from flags.gate.checks import category
 from flags.gate.evidence import Count, UnitShare
 from flags.gate.verdict import Outcome
@@ -34,7 +34,7 @@ def _classes(values: Array, minutes: Array, answered: Array) -> category.Categor
     """Return classes; only one side is right if a value is 1 or -1."""
     number, place, n = np.unique(minutes, return_inverse=True, return_counts=True)
     clusters = (
-        clustering(
+        design_effect(
             pd.DataFrame({"minute": number, "flips": np.bincount(place, side * values > 0), "n": n})
         )
         for side in (1, -1)

@@ -17,7 +17,7 @@ from comparison.counts.outputs.score_grid import rounded
 from comparison.counts.reproducible_sums import share_mean
 from comparison.counts.tables import AnswerCounts
 from comparison.counts.units.alarms import UnitVolume
-from comparison.counts.units.flip_clusters import clustering
+from comparison.counts.units.flip_clusters import design_effect
 from comparison.engines.grouping import MINUTE, count_by, empty, fetched, framed
 from comparison.engines.sources import PairSource
 from comparison.labels.types import LabelType
@@ -178,7 +178,7 @@ def _clusters(
     )
     return {
         name: max(
-            clustering(minutes.rename(columns={f"{end}{place}": "flips", f"n{place}": "n"}))
+            design_effect(minutes.rename(columns={f"{end}{place}": "flips", f"n{place}": "n"}))
             for end in ("above", "below")
         )
         for place, name in enumerate(figures)

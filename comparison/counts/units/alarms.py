@@ -23,7 +23,7 @@ from comparison.counts.outputs.segments import (
 )
 from comparison.counts.tables import UnitAggregates
 from comparison.counts.units.failures import UNITS, bit_of, is_drawn_by_field
-from comparison.counts.units.flip_clusters import clustering, unusual
+from comparison.counts.units.flip_clusters import design_effect, excess_flips
 from comparison.engines.grouping import (
     CELLS,
     HOUR,
@@ -136,7 +136,7 @@ def alarms_by_unit(
     }
     if volume.units:
         return found
-    minutes = _minutes(rows)
+    minutes = _alarms_by_minute(rows)
     return {place: without_bursts(each, minutes[place]) for place, each in found.items()}
 
 
@@ -254,63 +254,67 @@ class _UnitSums:
         return GroupSums(name, ("who",), rows, by, measures, (self.volume.block,))
 
 
-_SAID: Final = ("primary_only", "candidate_only")
-_MINUTES: Final[Dtypes] = dict.fromkeys(("minute", "both", *_SAID), "int64")
+_FLIPS: Final = ("primary_only", "candidate_only")
+"""The two kinds of flips: which side alone raised the alarm."""
+
+_MINUTE_COUNTS: Final[Dtypes] = dict.fromkeys(("minute", "both", *_FLIPS), "int64")
 
 
-def _minutes(rows: OutputRows) -> dict[int, pd.DataFrame]:
-    """Count pairs by minute and by who alarmed, with `n` of all."""
+def _alarms_by_minute(rows: OutputRows) -> dict[int, pd.DataFrame]:
+    """Count the pairs of each output by minute: alarms of both sides, flips, and `n`, all pairs."""
     outputs, primary, candidate = rows.outputs, _.primary_alarm, _.candidate_alarm
 
     def decided(each: OutputRows) -> ir.Table:
-        said = {
+        cells = {
             "both": primary & candidate,
             "primary_only": primary & ~candidate,
             "candidate_only": candidate & ~primary,
         }
-        counts = {name: is_so.cast("int64") for name, is_so in said.items()}
+        counts = {name: is_so.cast("int64") for name, is_so in cells.items()}
         return each.decided.select(*outputs.key, minute=_.time // MINUTE, **counts)
 
-    measures = dict.fromkeys(("both", *_SAID, "n"), "sum")
-    return outputs.fetched(rows.count("minutes", decided, ("minute",), measures), _MINUTES)
+    measures = dict.fromkeys(("both", *_FLIPS, "n"), "sum")
+    return outputs.fetched(rows.count("minutes", decided, ("minute",), measures), _MINUTE_COUNTS)
 
 
-def without_bursts(found: UnitAggregates, minutes: pd.DataFrame) -> UnitAggregates:
-    """Return the alarms of requests that name no unit, less the flips that only bursts explain.
+def without_bursts(aggregates: UnitAggregates, minutes: pd.DataFrame) -> UnitAggregates:
+    """Return the alarms of requests without a unit, without the flips that exceed chance.
 
-    `minutes` has minute (since 1970), both, primary_only, candidate_only and n: all pairs.
+    `minutes` has minute (since 1970), both, primary_only, candidate_only and n (all pairs).
     """
     flips = minutes["primary_only"] + minutes["candidate_only"]
-    alarms = minutes["n"] - minutes["both"] if found.is_quiet else minutes["both"] + flips
-    held = minutes.assign(flips=flips, alarms=alarms)
-    effect = clustering(held)
-    bursts = unusual(held, _SAID)
-    period = pd.to_datetime(bursts["minute"] * MINUTE // HOUR * HOUR, utc=True)
+    is_quiet = aggregates.is_quiet
+    alarms = minutes["n"] - minutes["both"] if is_quiet else minutes["both"] + flips
+    by_minute = minutes.assign(flips=flips, alarms=alarms)
+    flips_effect = design_effect(by_minute)
+    excess = excess_flips(by_minute, _FLIPS)
+    period = pd.to_datetime(excess["minute"] * MINUTE // HOUR * HOUR, utc=True)
     sides = [
         pd.DataFrame(
             {
                 "period": period,
-                "primary_alarm": (name == "primary_only") != found.is_quiet,
-                "candidate_alarm": (name == "candidate_only") != found.is_quiet,
-                "n": -bursts[name],
+                "primary_alarm": (name == "primary_only") != is_quiet,
+                "candidate_alarm": (name == "candidate_only") != is_quiet,
+                "n": excess[name],
             }
         )
-        for name in _SAID
+        for name in _FLIPS
     ]
-    beyond = pd.concat(sides).astype({**HOUR_CELLS, "n": "int64"})
-    beyond = beyond[beyond["n"] < 0]
+    cells = pd.concat(sides).astype({**HOUR_CELLS, "n": "int64"})
+    cells = cells[cells["n"] > 0]
     return replace(
-        found,
-        once=_less(found.once, beyond, CELLS),
-        design_effect=max(effect, clustering(held, "alarms")),
-        hours=_less(found.hours, beyond, HOUR_CELLS),
-        hours_effect=effect,
+        aggregates,
+        once=_subtracted(aggregates.once, cells, CELLS),
+        design_effect=max(flips_effect, design_effect(by_minute, "alarms")),
+        hours=_subtracted(aggregates.hours, cells, HOUR_CELLS),
+        hours_effect=flips_effect,
     )
 
 
-def _less(counts: pd.DataFrame, beyond: pd.DataFrame, by: Dtypes) -> pd.DataFrame:
-    """Return counts with the negative ones of `beyond`, and none below 0."""
-    summed = pd.concat([counts, beyond[[*by, "n"]]]).groupby([*by], as_index=False)["n"].sum()
+def _subtracted(counts: pd.DataFrame, excess: pd.DataFrame, by: Dtypes) -> pd.DataFrame:
+    """Subtract the `excess` from the counts of the same cell; a result below 0 becomes 0."""
+    signed = [counts, excess[[*by, "n"]].assign(n=-excess["n"])]
+    summed = pd.concat(signed).groupby([*by], as_index=False)["n"].sum()
     left = pd.DataFrame(summed).astype({**by, "n": "int64"})
     return left.assign(n=left["n"].clip(lower=0))
 

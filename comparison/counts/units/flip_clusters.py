@@ -1,8 +1,8 @@
-"""Bursts of alike requests, for pairs that name no unit: what they look like in minutes.
+"""Bursts of alike requests among pairs that name no unit, found by their flips in minutes.
 
-Where a customer sends a burst of alike requests, its flips fall into the same minute. Minutes are
-held against others nearby, so that a rate which drifts is no burst. Minutes without pairs are left
-out: a burst may be all the traffic that there is.
+If a customer sends a burst of alike requests, their flips fall into the same minute. A minute is
+compared only with the minutes of its period (up to an hour), so that a rate which drifts is not
+taken for bursts. Minutes without pairs are left out: a burst may be all the traffic there is.
 """
 
 from collections.abc import Sequence
@@ -15,94 +15,115 @@ from scipy import stats
 
 Numbers = npt.NDArray[np.float64]
 
-CHANCE: Final = 0.001
-"""With how small a probability chance brings what is taken for bursts."""
+ALPHA: Final = 0.001
+"""Significance level: flips that chance brings more rarely are taken for bursts."""
 
-FLIPS: Final = 60
-"""Flips in a period, about: more would show how the rate drifts within it."""
+FLIPS_PER_PERIOD: Final = 60
+"""Approximate flips in a period: with more, the drift of the rate within it would show."""
 
-SHORTEST: Final = 2
-LONGEST: Final = 60
+SHORTEST_PERIOD: Final = 2
+LONGEST_PERIOD: Final = 60
 """Minutes in a period."""
 
-LEAST: Final = 10
-"""Minutes without which none can be told from others: those that lack count as without flips."""
+MIN_MINUTES: Final = 10
+"""Minutes needed to compare one with the others: missing ones count as minutes without flips."""
 
 DRIFT: Final = 0.001
-"""Share of the meetings by chance that may come besides: minutes nearby differ by 3 %."""
+"""Coincidences added to the expected ones, as a share: rates of nearby minutes differ by 3 %."""
 
-ONCE: Final = 0.25
-"""Share of the flips up to which the period with the largest excess is left out.
+MAX_LEFT_OUT: Final = 0.25
+"""The period with the largest excess is left out if it has at most this share of the flips.
 
 A rate may change once in a while, and does so in the middle of a period.
 """
 
 
-def clustering(minutes: pd.DataFrame, flips: str = "flips") -> float:
-    """Return the design effect of flips within minutes, 1 where they may be independent.
+def design_effect(minutes: pd.DataFrame, flips: str = "flips") -> float:
+    """Return the design effect of flips within minutes; 1 if they may be independent.
 
-    `minutes` has minute (since 1970), flips (pairs that were decided differently) and n: all pairs.
-    The excess of pairs of flips in the same minute, by flip, is the effect of bursts of B flips:
-    1 + B - 1 (Kish, "Survey Sampling", 1965, 5.4).
+    `minutes` has minute (since 1970), the column `flips` (pairs that were decided differently) and
+    n (all pairs). Two flips in the same minute are a coincidence. Bursts of B flips have a design
+    effect of 1 + (B - 1) (Kish, "Survey Sampling", 1965, 5.4): twice the coincidences beyond
+    chance, per flip, are the B - 1.
     """
-    held = _periods(minutes, [flips])
-    if not held[flips].sum():
+    by_minute = _with_periods(minutes, [flips])
+    if not by_minute[flips].sum():
         return 1.0
-    each = held.assign(met=_pairs(held[flips]), could=_pairs(held["n"]))
-    sums = each.groupby("period").sum()
-    share = sums["could"] / _pairs(sums["n"]).clip(lower=1)
-    by_chance = (1 + DRIFT) * share * _pairs(sums[flips])
-    sums = sums.assign(by_chance=by_chance, told=sums[flips] * (1 - share))
-    largest = int((sums["met"] - by_chance).argmax())
-    if sums[flips].iloc[largest] <= ONCE * sums[flips].sum():
+    coincidences = by_minute.assign(
+        observed=_pair_count(by_minute[flips]), possible=_pair_count(by_minute["n"])
+    )
+    sums = coincidences.groupby("period").sum()
+    share = sums["possible"] / _pair_count(sums["n"]).clip(lower=1)
+    expected = (1 + DRIFT) * share * _pair_count(sums[flips])
+    # The fewer pairs of requests are in different minutes, the less a flip shows.
+    sums = sums.assign(expected=expected, informative=sums[flips] * (1 - share))
+    largest = int((sums["observed"] - expected).argmax())
+    if sums[flips].iloc[largest] <= MAX_LEFT_OUT * sums[flips].sum():
         sums = sums.drop(index=sums.index[largest])
-    met, by_chance, told = (float(sums[name].sum()) for name in ("met", "by_chance", "told"))
-    # Meetings of independent flips are rare among many possible ones, hence about Poisson.
-    if not told or stats.poisson.sf(met - 1, by_chance) > CHANCE:
+    observed, expected, informative = (
+        float(sums[name].sum()) for name in ("observed", "expected", "informative")
+    )
+    # Coincidences of independent flips are rare among many possible ones, hence about Poisson.
+    if not informative or stats.poisson.sf(observed - 1, expected) > ALPHA:
         return 1.0
-    return 1 + 2 * (met - by_chance) / told
+    return 1 + 2 * (observed - expected) / informative
 
 
-def unusual(minutes: pd.DataFrame, flips: Sequence[str]) -> pd.DataFrame:
-    """Return, by minute, how many flips of each kind it has more than would come by chance."""
-    held = _periods(minutes, flips)
-    if held.empty:
-        return held[["minute", *flips]]
-    found = {name: held[name] - np.minimum(held[name], _usual(held, name)) for name in flips}
-    return held[["minute"]].assign(**found)[held["minute"] >= 0]
+def excess_flips(minutes: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
+    """Return, by minute, the flips of each kind beyond the number that chance may bring.
+
+    `kinds` are columns of `minutes`, which is as in `design_effect`.
+    """
+    by_minute = _with_periods(minutes, kinds)
+    if by_minute.empty:
+        return by_minute[["minute", *kinds]]
+    excess = {
+        kind: by_minute[kind] - np.minimum(by_minute[kind], _flip_limits(by_minute, kind))
+        for kind in kinds
+    }
+    return by_minute[["minute"]].assign(**excess)[by_minute["minute"] >= 0]
 
 
-def _usual(held: pd.DataFrame, name: str) -> Numbers:
-    """Return how many flips count of each minute: those that come by chance, and one at least."""
-    flips, n, period = (held[each].to_numpy() for each in (name, "n", "period"))
+def _flip_limits(by_minute: pd.DataFrame, kind: str) -> Numbers:
+    """Return how many flips may count in each minute: as many as chance may bring, at least 1."""
+    flips, n, period = (by_minute[name].to_numpy() for name in (kind, "n", "period"))
     rate = pd.Series(flips / n)
     order = np.argsort(rate.to_numpy())
-    # Half of all pairs are in minutes with this rate at most: that of batches beside single ones.
+    # The median over pairs, not over minutes: if batches come beside single requests, their rate.
     middle = np.searchsorted(np.cumsum(n[order]), n.sum() / 2)
-    usual = float(rate.iloc[order[middle]])
-    rates = rate.groupby(period).median().clip(lower=usual).to_numpy()
-    some = np.minimum(flips, _most(rates[period] * n))
-    rates = np.bincount(period, some) / np.bincount(period, n)
-    return _most(rates[period] * n)
+    median_of_pairs = float(rate.iloc[order[middle]])
+    rates = rate.groupby(period).median().clip(lower=median_of_pairs).to_numpy()
+    # A second pass uses each period's mean rate, without the flips beyond the first limits.
+    counted = np.minimum(flips, _chance_limits(rates[period] * n))
+    rates = np.bincount(period, counted) / np.bincount(period, n)
+    return _chance_limits(rates[period] * n)
 
 
-def _most(mean: Numbers) -> Numbers:
-    return np.maximum(1.0, np.asarray(stats.poisson.isf(CHANCE, mean), dtype=np.float64))
+def _chance_limits(means: Numbers) -> Numbers:
+    """Return the numbers that Poisson counts of these means exceed at most with `ALPHA`."""
+    return np.maximum(1.0, np.asarray(stats.poisson.isf(ALPHA, means), dtype=np.float64))
 
 
-def _periods(minutes: pd.DataFrame, flips: Sequence[str]) -> pd.DataFrame:
-    """Return the minutes with pairs in order of time, and their period, numbered from 0."""
-    held = minutes.loc[minutes["n"] > 0, ["minute", *flips, "n"]].sort_values("minute")
-    if 0 < len(held) < LEAST:
-        lacking = {"minute": -1, **dict.fromkeys(flips, 0), "n": int(np.ceil(held["n"].mean()))}
-        held = pd.concat([held, pd.DataFrame([lacking] * (LEAST - len(held)))], ignore_index=True)
-    total = held[list(flips)].to_numpy().sum()
-    length = int(np.clip(FLIPS * len(held) / max(1, total), SHORTEST, LONGEST))
-    # The last one is longer, so that none is shorter.
-    period = np.minimum(np.arange(len(held)) // length, max(0, len(held) // length - 1))
-    return held.assign(period=period)
+def _with_periods(minutes: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
+    """Return the minutes with pairs in order of time, with their period, numbered from 0.
+
+    Rows added to reach `MIN_MINUTES` have the minute -1.
+    """
+    by_minute = minutes.loc[minutes["n"] > 0, ["minute", *kinds, "n"]].sort_values("minute")
+    if 0 < len(by_minute) < MIN_MINUTES:
+        mean = int(np.ceil(by_minute["n"].mean()))
+        added = pd.DataFrame(
+            [{"minute": -1, **dict.fromkeys(kinds, 0), "n": mean}] * (MIN_MINUTES - len(by_minute))
+        )
+        by_minute = pd.concat([by_minute, added], ignore_index=True)
+    flips = by_minute[list(kinds)].to_numpy().sum()
+    wanted = FLIPS_PER_PERIOD * len(by_minute) / max(1, flips)
+    length = int(np.clip(wanted, SHORTEST_PERIOD, LONGEST_PERIOD))
+    # The last period takes the remaining minutes, so that no period is shorter than `length`.
+    last = max(0, len(by_minute) // length - 1)
+    return by_minute.assign(period=np.minimum(np.arange(len(by_minute)) // length, last))
 
 
-def _pairs(of: Any) -> Any:
-    """Return how many pairs there are of so many."""
-    return of * (of - 1) / 2
+def _pair_count(number: Any) -> Any:
+    """Return the number of pairs among `number` things."""
+    return number * (number - 1) / 2

@@ -1,7 +1,7 @@
 """Count positive labels by unit: how many positives a unit has, and how many each side alarmed.
 
-Positives are few, so that only their pairs are grouped. A pair without a unit stands for its
-request; where no pair names one, for its minute, since alike requests may be of one customer.
+Positives are few, so only their pairs are grouped. The request of a pair without a unit counts as a
+unit. If no pair names a unit, each minute counts as one: alike requests may be of one customer.
 """
 
 from typing import Any
@@ -32,10 +32,10 @@ def positives_by_unit(
         {"n": "sum", **dict.fromkeys(SIDES, "sum")},
         (has_units,),
     )
-    known = source.cached(volume.blocks_of(counts))
-    blocks = _grouped(known, *outputs.key, "old", "who", "block")
+    cached = source.cached(volume.blocks_of(counts))
+    blocks = _positives_by(cached, *outputs.key, "old", "who", "block")
     by_block = outputs.count(blocks, UNIT_POSITIVES)
-    once = outputs.count(_grouped(known, *outputs.key, "old", "who"), UNIT_POSITIVES)
+    once = outputs.count(_positives_by(cached, *outputs.key, "old", "who"), UNIT_POSITIVES)
     effects = _design_effects(outputs, blocks.filter(_.old == 1))
     return {
         place: UnitPositives(by_block[place], once[place], effects[place], has_units)
@@ -44,6 +44,7 @@ def positives_by_unit(
 
 
 def _positive(rows: OutputRows, *, has_units: bool) -> ir.Table:
+    """Return one row for each request with a positive label: unit or minute, and both alarms."""
     pairs = rows.decided.filter(_.first_of_request & _.given)
     alarmed = {side: pairs[f"{side}_alarm"].cast("int64") for side in SIDES}
     who: dict[str, Any] = unit_columns(pairs)
@@ -52,16 +53,17 @@ def _positive(rows: OutputRows, *, has_units: bool) -> ir.Table:
     return pairs.select(*rows.outputs.key, "old", **who, **alarmed)
 
 
-def _grouped(known: ir.Table, *by: str) -> ir.Table:
+def _positives_by(counts: ir.Table, *by: str) -> ir.Table:
+    """Sum the positives, and how many of them each side alarmed, by columns."""
     alarmed = {side: _[side].sum().cast("int64") for side in SIDES}
-    return known.group_by(by).agg(positives=_.n.sum().cast("int64"), **alarmed)
+    return counts.group_by(by).agg(positives=_.n.sum().cast("int64"), **alarmed)
 
 
 def _design_effects(outputs: ByOutput, blocks: ir.Table) -> dict[int, float]:
-    """Return the design effects of the recall differences of a unit's blocks.
+    """Return, by output, the design effect of the recall differences in the blocks of a unit.
 
-    As for flips (`comparison.counts.units.alarms`), but of each block's share of positives that the
-    candidate alarmed, minus the primary's.
+    It is that of `_UnitSums.effects` in `comparison.counts.units.alarms`, where a block's flip is
+    replaced by the share of its positives that the candidate alarmed, minus the primary's share.
     """
     gain = (_.candidate - _.primary).cast("float64") / _.positives.cast("float64")
     by_unit = (

@@ -1,10 +1,10 @@
-"""Flips of pairs without a unit: bursts of alike requests are told from independent ones."""
+"""Flips of pairs without a unit: bursts of alike requests differ from independent requests."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from comparison.counts.units.flip_clusters import clustering, unusual
+from comparison.counts.units.flip_clusters import design_effect, excess_flips
 
 DAY = 24 * 60
 """Minutes."""
@@ -15,7 +15,7 @@ def minutes(flips: np.ndarray, n: np.ndarray) -> pd.DataFrame:
 
 
 def in_bursts(size: int, days: int = 7, rate: float = 0.003) -> pd.DataFrame:
-    """Customers that send `size` alike requests within a minute, 60 requests a minute."""
+    """Return flips of customers that send `size` alike requests in a minute, 60 requests a minute."""
     random = np.random.default_rng(size)
     customers = random.poisson(60 / size, days * DAY)
     return minutes(size * random.binomial(customers, rate), size * customers)
@@ -23,7 +23,7 @@ def in_bursts(size: int, days: int = 7, rate: float = 0.003) -> pd.DataFrame:
 
 @pytest.mark.parametrize("size", [5, 20, 50])
 def test_bursts_have_about_their_size_as_design_effect(size: int) -> None:
-    assert clustering(in_bursts(size)) == pytest.approx(size, rel=0.25)
+    assert design_effect(in_bursts(size)) == pytest.approx(size, rel=0.25)
 
 
 @pytest.mark.parametrize("rate", [0.0001, 0.003, 0.1])
@@ -35,16 +35,16 @@ def test_independent_flips_are_seldom_taken_for_bursts(rate: float, volume: int)
     found = []
     for _ in range(40):
         n = random.poisson(volume * evening)
-        found.append(clustering(minutes(random.binomial(n, rate * evening), n)))
+        found.append(design_effect(minutes(random.binomial(n, rate * evening), n)))
     assert sum(each > 1.2 for each in found) <= 2
 
 
 def test_bursts_that_are_all_the_traffic_are_seen() -> None:
-    """Two of 100 are decided differently; others of their hours are nobody's."""
+    """Two bursts of 100 are flips; the minutes between bursts have no requests."""
     n = np.zeros(7 * DAY, int)
     n[::100] = 50
     flips = np.where(np.isin(np.arange(len(n)), [2_000, 7_000]), n, 0)
-    assert clustering(minutes(flips, n)) == pytest.approx(50, rel=0.25)
+    assert design_effect(minutes(flips, n)) == pytest.approx(50, rel=0.25)
 
 
 @pytest.mark.parametrize("volume", [10_000, 100_000])
@@ -52,21 +52,21 @@ def test_a_rate_that_drifts_within_the_hour_is_not_a_burst(volume: int) -> None:
     random = np.random.default_rng(8)
     swing = 1 + 0.3 * np.sin(2 * np.pi * np.arange(2 * DAY) / 60)
     n = random.poisson(volume * swing)
-    assert clustering(minutes(random.binomial(n, 0.005 * swing), n)) < 1.2
+    assert design_effect(minutes(random.binomial(n, 0.005 * swing), n)) < 1.2
 
 
-@pytest.mark.parametrize(("quiet", "left"), [(0, 16), (DAY, 10)], ids=["alone", "among"])
-def test_of_a_burst_of_flips_few_count(quiet: int, left: int) -> None:
-    """A hundred flips in four minutes, among quiet minutes or as all the traffic there is."""
+@pytest.mark.parametrize(("quiet", "most"), [(0, 16), (DAY, 10)], ids=["alone", "among"])
+def test_few_flips_of_a_burst_count(quiet: int, most: int) -> None:
+    """A hundred flips in four minutes, among quiet minutes or as all of the traffic."""
     flips = np.array([30, 30, 30, 10] + quiet * [0])
-    found = unusual(minutes(flips, np.maximum(flips, 20)), ["flips"])
-    assert 4 <= flips.sum() - found["flips"].sum() <= left
+    found = excess_flips(minutes(flips, np.maximum(flips, 20)), ["flips"])
+    assert 4 <= flips.sum() - found["flips"].sum() <= most
 
 
-def test_of_a_burst_that_is_most_of_the_traffic_nearby_few_count() -> None:
+def test_few_flips_of_a_burst_count_if_it_is_most_of_the_traffic_nearby() -> None:
     n = np.ones(DAY, int)
     n[700:704] = [31, 31, 31, 11]
-    found = unusual(minutes(n - 1, n), ["flips"])
+    found = excess_flips(minutes(n - 1, n), ["flips"])
     assert found["flips"].sum() >= 80
 
 
@@ -76,34 +76,34 @@ def test_a_batch_of_independent_requests_counts_as_single_ones_do() -> None:
     n = np.full(DAY, 10)
     n[::60] = 5_000
     flips = random.binomial(n, 0.005)
-    assert unusual(minutes(flips, n), ["flips"])["flips"].sum() <= 0.02 * flips.sum()
+    assert excess_flips(minutes(flips, n), ["flips"])["flips"].sum() <= 0.02 * flips.sum()
 
 
 @pytest.mark.parametrize("rate", [0.0001, 0.005, 0.05])
-def test_of_independent_flips_nearly_all_count(rate: float) -> None:
+def test_nearly_all_independent_flips_count(rate: float) -> None:
     random = np.random.default_rng(9)
     n = random.poisson(600 * (1 + 0.3 * np.sin(np.arange(DAY) / 10)))
     flips = random.binomial(n, rate)
-    assert unusual(minutes(flips, n), ["flips"])["flips"].sum() <= 0.005 * flips.sum()
+    assert excess_flips(minutes(flips, n), ["flips"])["flips"].sum() <= 0.005 * flips.sum()
 
 
 def test_a_break_in_the_middle_of_an_hour_is_not_a_burst() -> None:
     random = np.random.default_rng(6)
     n = random.poisson(600, 7 * DAY)
     rate = np.where(np.arange(len(n)) < 6 * DAY + 30, 0.002, 0.02)
-    assert clustering(minutes(random.binomial(n, rate), n)) == 1.0
+    assert design_effect(minutes(random.binomial(n, rate), n)) == 1.0
 
 
 def test_a_break_in_the_first_hour_is_not_a_burst() -> None:
     random = np.random.default_rng(7)
     n = random.poisson(600, 60)
     rate = np.where(np.arange(60) < 34, 0.002, 0.05)
-    assert clustering(minutes(random.binomial(n, rate), n)) == 1.0
+    assert design_effect(minutes(random.binomial(n, rate), n)) == 1.0
 
 
 def test_without_flips_there_are_no_bursts() -> None:
-    assert clustering(minutes(np.zeros(60, int), np.full(60, 100))) == 1.0
+    assert design_effect(minutes(np.zeros(60, int), np.full(60, 100))) == 1.0
     nothing = minutes(np.zeros(0, int), np.zeros(0, int))
-    assert clustering(nothing) == 1.0
-    assert unusual(nothing, ["flips"]).empty
-    assert unusual(minutes(np.zeros(60, int), np.zeros(60, int)), ["flips"]).empty
+    assert design_effect(nothing) == 1.0
+    assert excess_flips(nothing, ["flips"]).empty
+    assert excess_flips(minutes(np.zeros(60, int), np.zeros(60, int)), ["flips"]).empty

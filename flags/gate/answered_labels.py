@@ -58,8 +58,8 @@ class AnsweredLabels:
     expected: float
     """How many of these it would have answered by chance."""
 
-    def unknown(self, what: str) -> str:
-        """Return the reason why `what` is not known, with the probable cause as a question."""
+    def unknown_reason(self, what: str) -> str:
+        """Return the reason why the figure `what` is not known, and ask for the probable cause."""
         return f"{self.dependence}, so {what} is not known: {_CAUSE[self.follows]}?"
 
     @property
@@ -72,43 +72,46 @@ class AnsweredLabels:
         )
 
 
-def raised_and_silent(cells: Sequence[LabelledCell]) -> tuple[Count, Count]:
-    """Count the positives with, and those without, an alarm of the side that answered.
+def positives_by_answered_alarm(cells: Sequence[LabelledCell]) -> tuple[Count, Count]:
+    """Count, of all positives, the ones with and without an alarm of the side that answered.
 
-    If only such alarms are investigated, there are hardly any without; if such an alarm prevents
-    the positives, hardly any with. Both show even if one side answered everything.
+    If only answered alarms are investigated, hardly any positive is without such an alarm. If they
+    prevent positives, hardly any is with one. Both show even if one side answered everything.
     """
-    raised = silent = 0
+    with_alarm = without_alarm = 0
     for each in cells:
         alarm = {"primary": each.primary_alarm, "candidate": each.candidate_alarm}
         if each.served is None or alarm[each.served] is None:
             continue
         if alarm[each.served]:
-            raised += each.positives
+            with_alarm += each.positives
         else:
-            silent += each.positives
-    return Count(raised, raised + silent), Count(silent, raised + silent)
+            without_alarm += each.positives
+    total = with_alarm + without_alarm
+    return Count(with_alarm, total), Count(without_alarm, total)
 
 
-def is_some(found: Count, alpha: float) -> bool:
-    """Say whether a share of the positives is surely not negligible, or the total is 0."""
-    return not found.total or ShareSequence(found).above(_NEGLIGIBLE, alpha)
+def is_substantial(positives: Count, alpha: float) -> bool:
+    """Say whether a share of the positives is surely not negligible, or there are no positives."""
+    return not positives.total or ShareSequence(positives).above(_NEGLIGIBLE, alpha)
 
 
 def is_loss_shown(cells: Sequence[LabelledCell], alpha: float, independent: float = 1.0) -> bool:
-    """Say whether recall surely is lost where the candidate answered, or nobody is known to have.
+    """Say whether labels of the candidate's answers surely show a loss of recall.
 
-    Answered alarms may find what others do not, in part too: then labels favour whoever answered.
-    So a loss among what the candidate answered is none of the labels, unless the other answers
-    surely show a gain. A share `independent` of the positives counts.
+    If answered alarms are investigated more often than others, labels favour the side that
+    answered, so they are not the cause of a loss on the candidate's answers. If the primary's
+    answers surely show a gain, labels may favour the other side: then no loss is shown. If it is
+    not known which side answered, this returns True. `independent` is the effective share of
+    independent positives.
     """
-    by = {
+    by_answer = {
         side: DifferenceSequence(caught(each for each in cells if each.served == side), independent)
         for side in _SIDES
     }
-    if not any(each.table.pairs for each in by.values()):
+    if not any(each.table.pairs for each in by_answer.values()):
         return True
-    return by["candidate"].below(0, alpha) and not by["primary"].above(0, alpha)
+    return by_answer["candidate"].below(0, alpha) and not by_answer["primary"].above(0, alpha)
 
 
 def answered_labels(

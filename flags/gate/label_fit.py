@@ -32,13 +32,13 @@ class Fit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabelFit:
-    """Whether the labels fit, and in words what is wrong with them; empty if they fit."""
+    """Whether the labels fit the answers. `why` says what is wrong with them; empty if they fit."""
 
     fit: Fit
     why: str = ""
 
-    def unknown(self, what: str) -> str:
-        """Return the reason why `what` is not known, with the probable cause as a question."""
+    def unknown_reason(self, what: str) -> str:
+        """Return the reason why the figure `what` is not known, and ask for the probable cause."""
         return f"{self.why}, so {what} is not known: {_CAUSE[self.fit]}?"
 
     @property
@@ -50,9 +50,9 @@ class LabelFit:
 FITS: Final = LabelFit(Fit.SHOWN)
 
 
-def fit_or_early(found: LabelFit, labelled: int, wanted: int) -> LabelFit:
-    """Return that the labels fit, if too few of them show nothing yet; else `found`."""
-    return FITS if labelled < wanted and found.fit is Fit.OPEN else found
+def fit_or_early(shown: LabelFit, labelled: int, wanted: int) -> LabelFit:
+    """Return the fit that labels show; an open fit of fewer than `wanted` labels counts as fit."""
+    return FITS if labelled < wanted and shown.fit is Fit.OPEN else shown
 
 
 def above_chance(share: Count, chance: float) -> float | None:

@@ -110,7 +110,7 @@ def caught(strata: Iterable[LabelledCell]) -> Paired:
     )
 
 
-def said(cells: Iterable[LabelledCell]) -> str:
+def coverage_words(cells: Iterable[LabelledCell]) -> str:
     """Return the coverage of each cell in words, cells with alarms first."""
     names = {
         (True, True): "both sides' alarms",

@@ -17,7 +17,7 @@ from comparison.evidence.number_format import (
 )
 from comparison.report.terminal.tables import add_row, new_table, note, print_table
 from flags.gate.evidence import Calibration, Labelling, Output, Quality
-from flags.gate.selection import cells_of, said
+from flags.gate.selection import cells_of, coverage_words
 
 
 def print_quality(output: Output, console: Console) -> None:
@@ -54,7 +54,7 @@ def _print_coverage(labelling: Labelling, console: Console) -> None:
     )
     note(console, f"labelled by who answered: {covered}")
     if cells := cells_of(labelling.old):
-        note(console, f"labelled by alarm: {said(cells)}")
+        note(console, f"labelled by alarm: {coverage_words(cells)}")
 
 
 def print_offers(outputs: Sequence[Output], console: Console) -> None:

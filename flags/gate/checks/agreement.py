@@ -1,8 +1,8 @@
 """Checks of the overlap of both sides' alarms. They never roll back: only labels do.
 
 Both sides may raise the same number of alarms on entirely different requests. The share of the
-primary's alarms that the candidate raises too shows this without labels. Which of the other alarms
-are right, only labels show.
+primary's alarms that the candidate raises too shows this without labels. Only labels show which of
+the other alarms are right.
 """
 
 from collections.abc import Iterator
@@ -59,9 +59,9 @@ def agreement_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
                 playbook,
                 step,
                 recall_shown=recall_shown
-                and _is_shown(each.caught, limits.segment_recall_loss, playbook, limits),
+                and _is_kept(each.caught, limits.segment_recall_loss, playbook, limits),
                 segment=each.name,
-                least=limits.segment_min_alarms,
+                min_alarms=limits.segment_min_alarms,
             )
 
 
@@ -75,15 +75,16 @@ def _overlap(
     *,
     recall_shown: bool,
     segment: str | None = None,
-    least: int = 0,
+    min_alarms: int = 0,
 ) -> Check:
+    """Check the overlap of alarms; it is not required below `min_alarms` alarms of both sides."""
     fired, units = alarms.primary.count, output.by_unit
-    found = ShareSequence(Count(alarms.both, fired))
-    enough = fired + alarms.candidate.count >= least
+    sequence = ShareSequence(Count(alarms.both, fired))
+    enough = fired + alarms.candidate.count >= min_alarms
     required = enough and not recall_shown and limit > 0 and step.stage is not Stage.DEPRECATION
     check = LimitCheck(
         name,
-        found,
+        sequence,
         _WORDING,
         fired,
         alarms.pairs,
@@ -91,8 +92,8 @@ def _overlap(
         output=output.name,
         segment=segment,
         required=required,
-        by_unit=found.scaled(1 / max(1.0, units.design_effect)) if units else None,
-        fails_by=found,
+        by_unit=sequence.scaled(1 / max(1.0, units.design_effect)) if units else None,
+        fails_by=sequence,
     ).answer(playbook.error_rate)
     if check.figure is None:
         return replace(check, reason=f"no alarm of the primary in {plural(alarms.pairs, 'pair')}")
@@ -116,10 +117,11 @@ def _recall_is_shown(output: Output, playbook: Playbook, step: Step) -> bool:
         return False
     if not output_fit(output, output.quality).is_shown:
         return False
-    return _is_shown(output.quality.caught, limits.recall_loss, playbook, limits)
+    return _is_kept(output.quality.caught, limits.recall_loss, playbook, limits)
 
 
-def _is_shown(caught: Paired, loss: float, playbook: Playbook, limits: AdvanceLimits) -> bool:
+def _is_kept(caught: Paired, loss: float, playbook: Playbook, limits: AdvanceLimits) -> bool:
+    """Say whether enough positives prove that the candidate loses less recall than `loss`."""
     alpha = playbook.error_rate / 2
     enough = caught.pairs >= limits.min_positives and catches_half(caught, alpha)
     return enough and DifferenceSequence(caught).above(-loss, alpha)

@@ -8,7 +8,7 @@ from flags.gate.blocks import WEEK, Blocks
 from flags.gate.checks.age import after_a_day
 from flags.gate.checks.alarm_time import AlarmHistory
 from flags.gate.checks.units import (
-    alarms_apart,
+    effective_alarms,
     has_unnamed_bursts,
     segment_units,
     unit_count,
@@ -71,10 +71,10 @@ def _over_time(
         outputs=evidence.sharing,
         required=step.stage is not Stage.DEPRECATION,
     )
-    every, apart = alarms.primary.count + alarms.candidate.count, ""
-    fired = min(every, alarms_apart(output.by_unit, every))
-    if fired < every:
-        apart = f" of {every:,} that are not of the same bursts"
+    both_sides, apart = alarms.primary.count + alarms.candidate.count, ""
+    fired = min(both_sides, effective_alarms(output.by_unit, both_sides))
+    if fired < both_sides:
+        apart = f" of {both_sides:,} that are not of the same bursts"
     few = gate.advance.min_alarms
     for check in history.checks():
         if check.name != "alarm_ratio":

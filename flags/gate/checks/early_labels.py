@@ -13,7 +13,7 @@ from flags.gate.verdict import Check, Outcome
 from flags.gate.wording import Wording
 from flags.playbook.gate import Gate
 
-TELLING: Final = 20
+MIN_EARLY_POSITIVES: Final = 20
 """Number of positives from which on labels must show that recall is kept."""
 
 RECALL: Final = Wording(
@@ -38,8 +38,7 @@ def catches_half(caught: Paired, alpha: float, scale: float = 1.0) -> bool:
 def all_caught(labelling: Labelling, limit: float) -> Paired:
     """Return the alarms on all positives, young ones included.
 
-    Labels that were selected by the sides' decisions, or depend on the side that answered, are left
-    out.
+    Labels that depend on the sides' decisions or on the side that answered are left out.
     """
     usable: list[LabelledCell] = []
     if selection(labelling.old, limit) is Selection.NONE:
@@ -49,17 +48,17 @@ def all_caught(labelling: Labelling, limit: float) -> Paired:
     return Paired(0, 0, 0, 0) if answered_labels(usable, labelling.alike) else caught(usable)
 
 
-def doubt(labelling: Labelling, gate: Gate, error_rate: float) -> Check | None:
-    """Return the check by which existing labels hold a step that demands none; None if they do not.
+def early_recall_check(labelling: Labelling, gate: Gate, error_rate: float) -> Check | None:
+    """Return the recall check that holds a step which demands no labels; None if nothing holds.
 
-    From `TELLING` positives on, the estimated recall must be within the advance limit, and a loss
-    beyond the rollback limit must be excluded. To prove the advance limit is required only where
+    From `MIN_EARLY_POSITIVES` on, the estimated recall must be within the advance limit, and a loss
+    beyond the rollback limit must be excluded. A proof of the advance limit is required only where
     labels are demanded, since it takes four times as many. More labels settle both, so a candidate
     that loses nothing is not held for ever.
     """
     table = all_caught(labelling, gate.advance.label_coverage_gap)
     sequence = DifferenceSequence(table, 1 / max(1.0, labelling.alike))
-    if sequence.value is None or table.pairs < TELLING:
+    if sequence.value is None or table.pairs < MIN_EARLY_POSITIVES:
         return None
     is_within = sequence.value >= -gate.advance.recall_loss
     limit = -(gate.rollback if is_within else gate.advance).recall_loss

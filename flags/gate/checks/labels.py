@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from flags.gate.answered_labels import answered_labels, is_some, raised_and_silent
+from flags.gate.answered_labels import answered_labels, is_substantial, positives_by_answered_alarm
 from flags.gate.checks.answers import labels_of_answer
-from flags.gate.checks.early_labels import doubt
+from flags.gate.checks.early_labels import early_recall_check
 from flags.gate.evidence import (
     AnswerEvidence,
     Count,
@@ -250,22 +250,23 @@ def _young_labels(
         f"{points(high)} points, positives={table.pairs:,})"
     )
     holds = False
-    open_ = doubt(labelling, gate, error_rate)
+    early = early_recall_check(labelling, gate, error_rate)
+    _, unalarmed = positives_by_answered_alarm(labelling.young)
     if comes_first_for_alarms(labelling.young, gate.advance.label_coverage_gap):
         reason += ": they came first for alarms, so this says little"
-    elif not is_some(silent := raised_and_silent(labelling.young)[1], error_rate / 2):
+    elif not is_substantial(unalarmed, error_rate / 2):
         reason += (
-            f": this says little, since {silent.count:,} of {silent.total:,} positives had no "
-            "alarm of the side that answered"
+            f": this says little, since {unalarmed.count:,} of {unalarmed.total:,} positives had "
+            "no alarm of the side that answered"
         )
     elif answered := answered_labels(labelling.young, labelling.alike):
         reason += f": this says little, since {answered.dependence}"
     elif sequence.value < -loss and high < 0:
         holds = True
         reason += f", limit {points(-loss)} points: wait until they count"
-    elif open_:
+    elif early:
         holds = True
-        reason += f"; of all labels that are there, {open_.reason}; or wait until these count"
+        reason += f"; of all labels that are there, {early.reason}; or wait until these count"
     found = plain(
         "young_labels",
         Outcome.INCONCLUSIVE if holds else Outcome.PASS,
@@ -274,7 +275,7 @@ def _young_labels(
         figure=sequence.value,
         limit=-loss,
         output=output,
-        needed=open_.needed if holds and open_ else None,
+        needed=early.needed if holds and early else None,
     )
     yield replace(found, low=low, high=high, confidence=1 - error_rate)
 

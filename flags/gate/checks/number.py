@@ -349,7 +349,7 @@ class _NumberChecks(KindChecks[NumberEvidence]):
             return ""
         how = correlation_fit(known, answer.labelled)
         if not how.is_shown:
-            return how.unknown(f"the {self._loss}")
+            return how.unknown_reason(f"the {self._loss}")
         scales = [each.scale for each in sides.values() if each is not None and each.scale]
         times = max(known.values()) * min(scales)
         if times > _SCALE:

@@ -246,7 +246,8 @@ def _label_ratio(
         if dependence is None or not check.rolls_back or _differs_on_agreement(labels):
             yield check
         else:
-            reason = f"{check.reason}; no rollback: {dependence.unknown('whether that is harm')}"
+            cause = dependence.unknown_reason("whether that is harm")
+            reason = f"{check.reason}; no rollback: {cause}"
             yield replace(check, rolls_back=False, reason=reason)
 
 

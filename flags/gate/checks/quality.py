@@ -7,10 +7,15 @@ from typing import Final
 from flags.gate.answered_labels import (
     answered_labels,
     is_loss_shown,
-    is_some,
-    raised_and_silent,
+    is_substantial,
+    positives_by_answered_alarm,
 )
-from flags.gate.checks.early_labels import RECALL, TELLING, catches_half, doubt
+from flags.gate.checks.early_labels import (
+    MIN_EARLY_POSITIVES,
+    RECALL,
+    catches_half,
+    early_recall_check,
+)
 from flags.gate.checks.units import has_unnamed_bursts, unit_recall
 from flags.gate.error_rate import error_share
 from flags.gate.evidence import Evidence, Labelling, Output, Paired, Quality
@@ -19,7 +24,7 @@ from flags.gate.limit_check import LimitCheck
 from flags.gate.limits import Bounds
 from flags.gate.number_format import plural, signed
 from flags.gate.plain_check import plain
-from flags.gate.selection import Selection, caught, cells_of, said, selection
+from flags.gate.selection import Selection, caught, cells_of, coverage_words, selection
 from flags.gate.sequences import ConfidenceSequence, DifferenceSequence, NormalSequence
 from flags.gate.sequences.weighted_recall import WeightedRecallSequence
 from flags.gate.verdict import Check, Outcome
@@ -39,20 +44,21 @@ _PRECISION: Final = Wording(
 _PLANNED: Final = 500
 """Positives at which the interval of the average precision is tightest."""
 
-_WHY: Final = {
+_UNKNOWN_RECALL: Final = {
     Selection.FLAGGED: "labels exist only for what was flagged",
     Selection.POSITIVES: (
         "only positives have labels, so a pair without one may be negative or not looked at"
     ),
 }
+"""Selections of labels by which recall is not known, with the reason."""
 
 
 def quality_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
     """Yield recall and average precision of each output, and recall by segment.
 
-    They must pass where the step demands labels. Without that they are looked at if labels are
-    there: recall may roll back, and what is surely beyond the limit holds. Average precision never
-    rolls back, because its interval is asymptotic.
+    They must pass if the step demands labels. If it demands none, existing labels are checked too:
+    recall may roll back, and a figure surely beyond its limit holds. Average precision never rolls
+    back, because its interval is asymptotic.
     """
     if not playbook.expects_labels:
         return
@@ -85,13 +91,14 @@ class _Quality:
             yield from self._segments()
 
     def _recall(self) -> Check:
-        if self._answered is not None and self._selection not in _WHY:
-            return self._plain("recall_loss", self._answered.unknown("recall"))
-        if self._unfit is not None and self._selection not in _WHY:
-            return self._not_told("recall_loss", self._unfit, "recall")
-        if why := _WHY.get(self._selection):
-            reason = f"{why}, so recall is not known: {said(cells_of(self._strata))}"
-            check = self._plain("recall_loss", reason)
+        if self._answered is not None and self._selection not in _UNKNOWN_RECALL:
+            return self._inconclusive("recall_loss", self._answered.unknown_reason("recall"))
+        if self._unfit is not None and self._selection not in _UNKNOWN_RECALL:
+            return self._unfit_check("recall_loss", self._unfit, "recall")
+        if why := _UNKNOWN_RECALL.get(self._selection):
+            covered = coverage_words(cells_of(self._strata))
+            reason = f"{why}, so recall is not known: {covered}"
+            check = self._inconclusive("recall_loss", reason)
             return replace(check, required=self._wanted or self._selection is Selection.FLAGGED)
         advance, rollback = self._gate.advance, self._gate.rollback
         caught = self._quality.caught
@@ -100,22 +107,26 @@ class _Quality:
             strata = tuple(each for each in self._strata if each.primary_alarm is not None)
             weighted = WeightedRecallSequence(strata).scaled(self._independent)
             check = self._limited("recall_loss", weighted, _WEIGHTED, bounds)
-            where = f" ({said(cells_of(strata))})"
-            return replace(check, reason=check.reason + where)
-        among = self._evidence.sharing
-        share = error_share(self._playbook.error_rate, "recall_loss", among)
+            covered = f" ({coverage_words(cells_of(strata))})"
+            return replace(check, reason=check.reason + covered)
+        outputs = self._evidence.sharing
+        share = error_share(self._playbook.error_rate, "recall_loss", outputs)
         check = self._limited("recall_loss", DifferenceSequence(caught), RECALL, bounds, share)
-        check = self._unless_selected(check)
+        check = self._unless_labels_follow(check)
         if check.outcome is Outcome.PASS and not self._is_half_caught(caught):
-            return self._hardly_caught(check, caught)
-        open_ = doubt(self._labelling, self._gate, self._playbook.error_rate)
-        if self._wanted or open_ is None or check.outcome is not Outcome.INCONCLUSIVE:
+            return self._too_few_caught(check, caught)
+        early = early_recall_check(self._labelling, self._gate, self._playbook.error_rate)
+        if self._wanted or early is None or check.outcome is not Outcome.INCONCLUSIVE:
             return check
-        return replace(check, reason=open_.reason, needed=open_.needed, required=True)
+        return replace(check, reason=early.reason, needed=early.needed, required=True)
 
-    def _unless_selected(self, check: Check) -> Check:
-        """Let labels decide only if they are not those that answered alarms find, or prevent."""
-        raised, _ = raised_and_silent(self._strata)
+    def _unless_labels_follow(self, check: Check) -> Check:
+        """Return the check, without a result that labels which depend on the answer may cause.
+
+        If answered alarms find positives, recall may seem lost: then it does not roll back. If they
+        prevent positives, a loss may be hidden: then it does not pass.
+        """
+        alarmed, _ = positives_by_answered_alarm(self._strata)
         alpha = self._playbook.error_rate / 2
         if check.outcome is Outcome.FAIL and not is_loss_shown(
             self._strata, alpha, self._independent
@@ -128,10 +139,10 @@ class _Quality:
                 "into rather than others?"
             )
             return replace(check, reason=reason, rolls_back=False)
-        if check.outcome is Outcome.PASS and not is_some(raised, alpha):
+        if check.outcome is Outcome.PASS and not is_substantial(alarmed, alpha):
             reason = (
-                f"{check.reason}, but {raised.count:,} of {raised.total:,} positives had an alarm "
-                "of the side that answered: does an answered alarm prevent them?"
+                f"{check.reason}, but {alarmed.count:,} of {alarmed.total:,} positives had an "
+                "alarm of the side that answered: does an answered alarm prevent them?"
             )
             return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)
         return check
@@ -139,8 +150,11 @@ class _Quality:
     def _is_half_caught(self, caught: Paired) -> bool:
         return catches_half(caught, self._playbook.error_rate / 2, self._independent)
 
-    def _hardly_caught(self, check: Check, caught: Paired) -> Check:
-        """Let points not pass where the primary catches so little that all may be lost."""
+    def _too_few_caught(self, check: Check, caught: Paired) -> Check:
+        """Return the check without its pass, which may hide that the candidate lost most of recall.
+
+        If the primary catches few positives, the limit in points allows to lose all of them.
+        """
         primary, candidate = caught.primary.count, caught.candidate.count
         reason = (
             f"{check.reason}, but the candidate catches {candidate:,} of these positives and the "
@@ -156,9 +170,9 @@ class _Quality:
                 "average precision is not compared: which pairs have labels depends on what the "
                 "sides decided"
             )
-            return replace(self._plain("average_precision_loss", reason), required=False)
+            return replace(self._inconclusive("average_precision_loss", reason), required=False)
         if self._unfit is not None:
-            return self._not_told("average_precision_loss", self._unfit, "average precision")
+            return self._unfit_check("average_precision_loss", self._unfit, "average precision")
         quality = self._quality
         sequence = NormalSequence(
             quality.average_precision_difference,
@@ -170,16 +184,16 @@ class _Quality:
 
     @property
     def _average_precision_loss(self) -> float:
-        """Return the limit; without alarms, half of what the primary is above chance at most."""
+        """Return the limit; without alarms, at most half of the primary's gain over chance."""
         limit, quality = self._gate.advance.average_precision_loss, self._quality
-        reached = quality.primary.average_precision
-        if self._output.alarms is not None or reached is None or not quality.labelled:
+        primary = quality.primary.average_precision
+        if self._output.alarms is not None or primary is None or not quality.labelled:
             return limit
-        gained = reached - quality.positives / quality.labelled
-        return min(limit, gained / 2) if gained > 0 else limit
+        above_chance = primary - quality.positives / quality.labelled
+        return min(limit, above_chance / 2) if above_chance > 0 else limit
 
     def _segments(self) -> Iterator[Check]:
-        """Yield the recall of each segment with positives; it holds, and never rolls back."""
+        """Yield the recall of each segment with positives; it may hold, and never rolls back."""
         playbook = self._playbook
         checked = [
             each
@@ -211,11 +225,14 @@ class _Quality:
         bounds: Bounds,
         share: float | None = None,
     ) -> Check:
-        """Answer; with too few positives there is no PASS, and what is surely lost holds."""
+        """Return the check of a sequence; with too few positives it cannot pass.
+
+        A loss beyond the limit also holds a step that demands no labels, if it surely is a loss.
+        """
         quality, error_rate = self._quality, self._playbook.error_rate
         value = sequence.value
         lost = value is not None and value < bounds.advance
-        lost = lost and (sequence.below(0, error_rate / 2) or self._is_told(name))
+        lost = lost and (sequence.below(0, error_rate / 2) or self._holds_by_estimate(name))
         by_unit, fails_by = unit_recall(quality.by_unit) if share else (None, None)
         has_units = quality.by_unit is None or quality.by_unit.has_units
         bursts = share is not None and has_unnamed_bursts(self._output)
@@ -239,7 +256,7 @@ class _Quality:
         if bursts and check.outcome is Outcome.FAIL:
             reason = f"{check.reason}, of requests that come in bursts and name no unit"
             return replace(check, reason=reason)
-        # A normal approximation says nothing at all of so few; an exact interval may fail.
+        # With so few positives a normal approximation is not valid; an exact interval may fail.
         if few and (check.outcome is not Outcome.FAIL or isinstance(sequence, NormalSequence)):
             lacking = wanted - quality.positives
             reason = (
@@ -256,29 +273,30 @@ class _Quality:
 
     @property
     def _independent(self) -> float:
-        """Return the share of positives that count where those of a unit are alike."""
+        """Return the effective share of independent positives: those of a unit may be alike."""
         by_unit = self._quality.by_unit
         return by_unit.independent if by_unit else 1.0
 
-    def _is_told(self, name: str) -> bool:
-        """Say whether an estimate alone holds: nothing else shows quality, and it is of enough."""
+    def _holds_by_estimate(self, name: str) -> bool:
+        """Say whether an estimate alone holds: only it shows quality, with enough positives."""
         positives = self._quality.positives
         if name == "recall_loss":
-            return self._selection is Selection.WEIGHTED and positives >= TELLING
+            return self._selection is Selection.WEIGHTED and positives >= MIN_EARLY_POSITIVES
         return self._output.alarms is None and positives >= self._gate.advance.min_positives
 
     @property
     def _unfit(self) -> LabelFit | None:
-        """Return what is wrong with the labels; None of so few that they say nothing yet."""
+        """Return the fit if the labels do not fit; None if they fit or are too few."""
         few = self._quality.positives < self._gate.advance.min_positives
         is_early = few and self._fit.fit is Fit.OPEN
         return None if self._fit.is_shown or is_early else self._fit
 
-    def _not_told(self, name: str, unfit: LabelFit, what: str) -> Check:
-        check = self._plain(name, unfit.unknown(what))
-        once = name == "recall_loss" or self._output.alarms is None
-        return replace(check, required=once and (self._wanted or unfit.fit is Fit.CONTRARY))
+    def _unfit_check(self, name: str, unfit: LabelFit, what: str) -> Check:
+        """Return the inconclusive check of labels that do not fit; one per output holds."""
+        check = self._inconclusive(name, unfit.unknown_reason(what))
+        holds = name == "recall_loss" or self._output.alarms is None
+        return replace(check, required=holds and (self._wanted or unfit.fit is Fit.CONTRARY))
 
-    def _plain(self, name: str, reason: str) -> Check:
+    def _inconclusive(self, name: str, reason: str) -> Check:
         labelled = self._quality.labelled
         return plain(name, Outcome.INCONCLUSIVE, labelled, reason, output=self._output.name)

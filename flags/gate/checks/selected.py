@@ -66,7 +66,7 @@ def unfit_labels(
     """Return an inconclusive check of `what` if the labels do not fit; None if they fit."""
     if fit.is_shown:
         return None
-    open_ = plain(check, Outcome.INCONCLUSIVE, answer.labelled, fit.unknown(what))
+    open_ = plain(check, Outcome.INCONCLUSIVE, answer.labelled, fit.unknown_reason(what))
     required = wanted or fit.fit is Fit.CONTRARY
     return replace(open_, output=answer.name, required=required)
 

@@ -1,4 +1,4 @@
-"""Figures counted by unit: their sequences to pass and to fail, and their words in reasons."""
+"""Figures counted by unit: the sequences that pass and fail a check, and words for its reason."""
 
 from dataclasses import replace
 from typing import Final
@@ -16,45 +16,47 @@ from flags.gate.sequences import (
 INDEPENDENT: Final = 1.2
 """Largest design effect with which the blocks of a unit count as independent for a rollback."""
 
-_NOTHING: Final = RatioSequence(Paired(0, 0, 0, 0))
+_NO_COUNTS: Final = RatioSequence(Paired(0, 0, 0, 0))
+"""It never passes nor fails."""
 
 
 def request_sequence(output: Output, alarms: Paired) -> ConfidenceSequence:
-    """Return the alarm ratio by request; a missing decision counts at worst for each bound."""
-    found = RatioSequence(alarms)
+    """Return the alarm ratio by request; each bound counts missing decisions as the worst case."""
+    sequence = RatioSequence(alarms)
     if output.least is None or output.most is None:
-        return found
-    return WorstCaseRatio(found, RatioSequence(output.least), RatioSequence(output.most))
+        return sequence
+    return WorstCaseRatio(sequence, RatioSequence(output.least), RatioSequence(output.most))
 
 
 def unit_sequences(
     units: UnitAlarms | None,
 ) -> tuple[RatioSequence | None, RatioSequence | None]:
-    """Return what advances and what rolls back by unit; None where nothing is counted so.
+    """Return the alarm ratios by unit to advance and to roll back; None if `units` is None.
 
-    Flips of a unit that go on from block to block are worth less to advance, and are then not
-    counted to roll back: what is estimated there may not. So are requests without a unit that come
-    in bursts.
+    If a unit flips in one block after the other, its design effect widens the interval to advance.
+    A rollback then counts each unit once in the window, since a design effect is an estimate and no
+    estimate may roll back. If requests without a unit come in bursts, nothing rolls back.
     """
     if units is None:
         return None, None
     by_unit = RatioSequence(units.alarms, 1 / max(1.0, units.design_effect))
     if not units.units:
-        return by_unit, _NOTHING if units.hours_effect > INDEPENDENT else RatioSequence(units.once)
-    alike = units.design_effect > INDEPENDENT
-    return by_unit, RatioSequence(units.once if alike else units.alarms)
+        has_bursts = units.hours_effect > INDEPENDENT
+        return by_unit, _NO_COUNTS if has_bursts else RatioSequence(units.once)
+    is_dependent = units.design_effect > INDEPENDENT
+    return by_unit, RatioSequence(units.once if is_dependent else units.alarms)
 
 
-def unit_recall(found: UnitRecall | None) -> tuple[MeanSequence | None, MeanSequence | None]:
-    """Return the sequences of recall by unit, to pass and to fail; see `unit_sequences`.
+def unit_recall(recall: UnitRecall | None) -> tuple[MeanSequence | None, MeanSequence | None]:
+    """Return the sequences of recall by unit to pass and to fail; see `unit_sequences`.
 
-    A unit counts with the share of its own positives, so these may depend on each other in any way.
+    A unit counts by the share of its own positives, so these may depend on each other in any way.
     """
-    if found is None:
+    if recall is None:
         return None, None
-    by_unit = MeanSequence(found.shares, -1.0, 1 / max(1.0, found.design_effect))
-    alike = found.design_effect > INDEPENDENT
-    return by_unit, MeanSequence(found.once if alike else found.shares, -1.0)
+    by_unit = MeanSequence(recall.shares, -1.0, 1 / max(1.0, recall.design_effect))
+    is_dependent = recall.design_effect > INDEPENDENT
+    return by_unit, MeanSequence(recall.once if is_dependent else recall.shares, -1.0)
 
 
 def has_unnamed_bursts(output: Output) -> bool:
@@ -64,7 +66,7 @@ def has_unnamed_bursts(output: Output) -> bool:
 
 
 def burst_words(design_effect: float, what: str = "flips") -> str:
-    """Return, in words, why bursts without a unit do not roll back."""
+    """Return the reason why requests without a unit that come in bursts roll nothing back."""
     return (
         f"{what} come in bursts of alike requests (design effect {design_effect:.1f}) and no pair "
         "names a unit, without which requests roll nothing back: `migrate(unit=...)` names it"
@@ -76,16 +78,19 @@ def unit_count(units: UnitAlarms | None) -> int:
     return units.alarms.pairs if units and units.units else 0
 
 
-def alarms_apart(units: UnitAlarms | None, fired: int) -> int:
-    """Return how many of the alarms of both sides are not alike, as far as they tell."""
+def effective_alarms(units: UnitAlarms | None, alarms: int) -> int:
+    """Return the effective number of independent alarms of both sides.
+
+    It is their number by unit over the design effect, or `alarms` (by request) without `units`.
+    """
     if units is None:
-        return fired
-    counted = units.alarms.primary.count + units.alarms.candidate.count
-    return int(counted / max(1.0, units.design_effect))
+        return alarms
+    by_unit = units.alarms.primary.count + units.alarms.candidate.count
+    return int(by_unit / max(1.0, units.design_effect))
 
 
 def unit_words(units: UnitAlarms | None) -> str:
-    """Return, in words, whether alarms were judged by unit or by request."""
+    """Return the words that say whether alarms were judged by unit or by request."""
     if units is None:
         return ""
     if not units.units and units.hours_effect > INDEPENDENT:
@@ -100,27 +105,32 @@ def unit_words(units: UnitAlarms | None) -> str:
 def segment_units(
     units: UnitAlarms | None, segment: SegmentAlarms
 ) -> tuple[RatioSequence | None, RatioSequence | None]:
-    """Return the segment by unit, and what it fails by: nothing where flips may be dependent."""
+    """Return the alarm ratios of a segment by unit, to pass and to fail.
+
+    If flips may depend on each other, the one to fail has no counts.
+    """
     if units is None:
         return None, None
     factor = 1 / max(1.0, units.design_effect)
     if not units.units:
-        alike = units.hours_effect > INDEPENDENT
-        fails = _NOTHING if alike else RatioSequence(_least_flips(segment.alarms, units))
-        return RatioSequence(segment.alarms, factor), fails
-    alike = units.design_effect > INDEPENDENT
+        has_bursts = units.hours_effect > INDEPENDENT
+        fails_by = RatioSequence(_without_excess(segment.alarms, units))
+        return RatioSequence(segment.alarms, factor), _NO_COUNTS if has_bursts else fails_by
+    is_dependent = units.design_effect > INDEPENDENT
     for each in units.segments:
         if (each.segment, each.value) == (segment.segment, segment.value):
-            fails = _NOTHING if alike else RatioSequence(each.alarms)
-            return RatioSequence(each.alarms, factor), fails
-    return _NOTHING, _NOTHING
+            fails_by = _NO_COUNTS if is_dependent else RatioSequence(each.alarms)
+            return RatioSequence(each.alarms, factor), fails_by
+    return _NO_COUNTS, _NO_COUNTS
 
 
-def _least_flips(alarms: Paired, units: UnitAlarms) -> Paired:
-    """Return alarms of a segment, as if all flips that only bursts explain were in it."""
-    every, left = units.alarms, units.once
+def _without_excess(alarms: Paired, units: UnitAlarms) -> Paired:
+    """Return the alarms of a segment, as if all flips beyond chance in a minute were in it."""
+    flips, counted = units.alarms, units.once
+    primary_excess = flips.primary_only - counted.primary_only
+    candidate_excess = flips.candidate_only - counted.candidate_only
     return replace(
         alarms,
-        primary_only=max(0, alarms.primary_only - (every.primary_only - left.primary_only)),
-        candidate_only=max(0, alarms.candidate_only - (every.candidate_only - left.candidate_only)),
+        primary_only=max(0, alarms.primary_only - primary_excess),
+        candidate_only=max(0, alarms.candidate_only - candidate_excess),
     )

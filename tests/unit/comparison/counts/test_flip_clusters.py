@@ -15,7 +15,7 @@ def minutes(flips: np.ndarray, n: np.ndarray) -> pd.DataFrame:
 
 
 def in_bursts(size: int, days: int = 7, rate: float = 0.003) -> pd.DataFrame:
-    """Return flips of customers that send `size` alike requests in a minute, 60 requests a minute."""
+    """Return flips of customers with bursts of `size` alike requests, 60 requests a minute."""
     random = np.random.default_rng(size)
     customers = random.poisson(60 / size, days * DAY)
     return minutes(size * random.binomial(customers, rate), size * customers)

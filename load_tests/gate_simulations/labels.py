@@ -35,11 +35,11 @@ _NOMINAL_ROLLBACK: Final = 0.05
 _ALL: Final = (1.0, 1.0, 1.0, 1.0)
 _HALF: Final = (0.5, 0.5, 0.5, 0.5)
 _COMPLETE: Final = {"primary": _ALL, "candidate": _ALL}
-_LOOP: Final = {"primary": (1.0, 1.0, 0.0, 0.0), "candidate": (1.0, 0.0, 1.0, 0.0)}
+_ANSWERED_ALARMS: Final = {"primary": (1.0, 1.0, 0.0, 0.0), "candidate": (1.0, 0.0, 1.0, 0.0)}
 """Labels exist only for alarms of the answering side."""
 
 
-def _ever(
+def _is_ever_wrong(
     random: np.random.Generator,
     *,
     recalls: tuple[float, float],
@@ -49,28 +49,30 @@ def _ever(
     young: bool = False,
     burst: int = 1,
     overlap: float = 0.95,
-    labelled: Callable[[np.random.Generator, np.ndarray], np.ndarray] = labelled_right,
-    shown: Callable[[np.random.Generator, Cells], Cells] = every_label,
+    truth: Callable[[np.random.Generator, np.ndarray], np.ndarray] = labelled_right,
+    effect: Callable[[np.random.Generator, Cells], Cells] = every_label,
     shadow: int = 0,
 ) -> bool:
-    """Look at a growing number of pairs, in bursts; say whether a verdict is ever wrong.
+    """Look at a growing number of pairs, in bursts; say whether a verdict is ever `wrong`.
 
-    Before them come the pairs of a `shadow`, in which the primary answers all.
+    `shares` are the shares of labelled pairs by answering side and cell. `truth` draws what the
+    labels say of pairs, and `effect` how the answers change that. The pairs of a `shadow`, in which
+    the primary answers all, come first.
     """
     before = labelled_cells(random, drawn_cells(random, shadow, recalls, overlap), 0.0, shares)
-    known = shown(random, before) if shadow else ()
+    shadow_cells = effect(random, before) if shadow else ()
     counts, seen = drawn_cells(random, 0, recalls), 0
     for pairs in _LOOKS:
-        counts += labelled(random, drawn_cells(random, (pairs - seen) // burst, recalls, overlap))
+        counts += truth(random, drawn_cells(random, (pairs - seen) // burst, recalls, overlap))
         seen = pairs
         cells = in_bursts(labelled_cells(random, counts, rollout / 100, shares), burst)
-        cells = known + shown(random, cells)
+        cells = shadow_cells + effect(random, cells)
         if verdict_on_labels(cells, rollout, young=young, burst=burst) is wrong:
             return True
     return False
 
 
-def _held(random: np.random.Generator) -> float:
+def _hours_held(random: np.random.Generator) -> float:
     """Return the hours until labels no longer hold a shadow with equal recall of both sides."""
     counts = np.zeros((4, 2), dtype=np.int64)
     for hour in range(6, 28 * 24, 6):
@@ -84,8 +86,8 @@ def _held(random: np.random.Generator) -> float:
     return math.inf
 
 
-def _lost(random: np.random.Generator, *, shadow: int) -> float:
-    """Return after how many hours at 10 % a candidate that lost recall is rolled back."""
+def _hours_to_rollback(random: np.random.Generator, *, shadow: int) -> float:
+    """Return the hours at 10 % until a candidate that lost recall is rolled back."""
     before = labelled_cells(random, drawn_cells(random, shadow, (0.8, 0.8)), 0.0, _COMPLETE)
     counts = np.zeros((4, 2), dtype=np.int64)
     for hour in range(6, 28 * 24, 6):
@@ -96,7 +98,7 @@ def _lost(random: np.random.Generator, *, shadow: int) -> float:
     return math.inf
 
 
-def _no_pair(random: np.random.Generator) -> bool:
+def _advances_despite_lost_zeros(random: np.random.Generator) -> bool:
     """Say whether the gate advances if request ids of labels have lost their leading zeros."""
     n = _LOOKS[-1]
     cells = labelled_cells(
@@ -114,7 +116,7 @@ def _scenario(row: str, name: str, kind: Kind, one: Any, runs: int = 400) -> Sce
 def _bursts(row: str, kind: Kind, recall: float, rollout: int, wrong: Decision) -> Scenario:
     """Return a scenario of bursts of twenty, all labelled; the sides alarm different bursts."""
     one = partial(
-        _ever,
+        _is_ever_wrong,
         recalls=(0.72, recall),
         rollout=rollout,
         shares=_COMPLETE,
@@ -127,28 +129,30 @@ def _bursts(row: str, kind: Kind, recall: float, rollout: int, wrong: Decision) 
     )
 
 
-def _misfits(
+def _wrong_labels(
     row: str, kind: Kind, recalls: tuple[float, float], rollout: int, wrong: Decision
 ) -> Iterator[Scenario]:
-    """Yield scenarios of labels that are biased by the answers."""
-    for which, labelled in (
+    """Yield scenarios of labels that belong to other requests, or are inverted."""
+    for which, truth in (
         ("of other requests", of_other_requests),
         ("the wrong way round", wrong_way_round),
     ):
         one = partial(
-            _ever,
+            _is_ever_wrong,
             recalls=recalls,
             rollout=rollout,
             shares=_COMPLETE,
             wrong=wrong,
-            labelled=labelled,
+            truth=truth,
         )
         before, after = (f".{100 * recall:.0f}" for recall in recalls)
         yield _scenario(row, f"labels {which}, recall {before} to {after}", kind, one)
 
 
-def _loop(recalls: tuple[float, float], rollout: int, wrong: Decision) -> Any:
-    return partial(_ever, recalls=recalls, rollout=rollout, shares=_LOOP, wrong=wrong)
+def _answered_alarms(recalls: tuple[float, float], rollout: int, wrong: Decision) -> Any:
+    return partial(
+        _is_ever_wrong, recalls=recalls, rollout=rollout, shares=_ANSWERED_ALARMS, wrong=wrong
+    )
 
 
 SCENARIOS: Final = (
@@ -158,7 +162,7 @@ SCENARIOS: Final = (
             f"{age} labels, recall .72 to .{100 * recall:.0f}",
             Kind.FALSE_ADVANCE,
             partial(
-                _ever,
+                _is_ever_wrong,
                 recalls=(0.72, recall),
                 rollout=0,
                 shares=_COMPLETE,
@@ -174,7 +178,7 @@ SCENARIOS: Final = (
         "A5",
         Kind.DELAY,
         168.0,
-        partial(one_by_one, _held),
+        partial(one_by_one, _hours_held),
         100,
     ),
     _scenario(
@@ -182,7 +186,7 @@ SCENARIOS: Final = (
         "labels for 100 % and 60 % of the answers",
         Kind.FALSE_ADVANCE,
         partial(
-            _ever,
+            _is_ever_wrong,
             recalls=(0.7, 0.7),
             rollout=50,
             shares={"primary": _ALL, "candidate": (0.6,) * 4},
@@ -193,22 +197,22 @@ SCENARIOS: Final = (
         "A7",
         "labels of what was flagged, .80 to .60",
         Kind.FALSE_ADVANCE,
-        _loop((0.8, 0.6), 100, Decision.ADVANCE),
+        _answered_alarms((0.8, 0.6), 100, Decision.ADVANCE),
     ),
-    *_misfits("A17", Kind.FALSE_ADVANCE, (0.72, 0.36), 50, Decision.ADVANCE),
-    *_misfits("B10", Kind.FALSE_ROLLBACK, (0.36, 0.72), 10, Decision.ROLLBACK),
+    *_wrong_labels("A17", Kind.FALSE_ADVANCE, (0.72, 0.36), 50, Decision.ADVANCE),
+    *_wrong_labels("B10", Kind.FALSE_ROLLBACK, (0.36, 0.72), 10, Decision.ROLLBACK),
     *(
         _scenario(
             "A18",
             f"answered alarms prevent, recall .80 to .60, at {rollout} %",
             Kind.FALSE_ADVANCE,
             partial(
-                _ever,
+                _is_ever_wrong,
                 recalls=(0.8, 0.6),
                 rollout=rollout,
                 shares=_COMPLETE,
                 wrong=Decision.ADVANCE,
-                shown=prevented,
+                effect=prevented,
             ),
         )
         for rollout in (10, 50)
@@ -219,39 +223,44 @@ SCENARIOS: Final = (
             f"answered alarms looked into, others negative, equal recall, at {rollout} %",
             Kind.FALSE_ROLLBACK,
             partial(
-                _ever,
+                _is_ever_wrong,
                 recalls=(0.72, 0.72),
                 rollout=rollout,
                 shares=_COMPLETE,
                 wrong=Decision.ROLLBACK,
                 overlap=0.75,
-                shown=looked_into,
+                effect=looked_into,
             ),
         )
         for rollout in (1, 10)
     ),
     _bursts("B1", Kind.FALSE_ROLLBACK, 0.72, 10, Decision.ROLLBACK),
     _bursts("B1", Kind.FALSE_ADVANCE, 0.60, 50, Decision.ADVANCE),
-    _scenario("A14", "a tenth of the ids lost their zeros", Kind.FALSE_ADVANCE, _no_pair),
+    _scenario(
+        "A14",
+        "a tenth of the ids lost their zeros",
+        Kind.FALSE_ADVANCE,
+        _advances_despite_lost_zeros,
+    ),
     _scenario("A16", "interval of .5 % positives", Kind.FALSE_ROLLBACK, misses_average_precision),
     _scenario(
         "B7",
         "labels of what was flagged, equal recall",
         Kind.FALSE_ROLLBACK,
-        _loop((0.8, 0.8), 1, Decision.ROLLBACK),
+        _answered_alarms((0.8, 0.8), 1, Decision.ROLLBACK),
     ),
     _scenario(
         "B7",
         "labels of what was flagged, .80 to .85",
         Kind.FALSE_ROLLBACK,
-        _loop((0.8, 0.85), 1, Decision.ROLLBACK),
+        _answered_alarms((0.8, 0.85), 1, Decision.ROLLBACK),
     ),
     _scenario(
         "B7",
         "half of the labels, equal recall",
         Kind.FALSE_ROLLBACK,
         partial(
-            _ever,
+            _is_ever_wrong,
             recalls=(0.7, 0.7),
             rollout=10,
             shares={"primary": _HALF, "candidate": _HALF},
@@ -267,13 +276,13 @@ NEW: Final = (
             f"60 % of answered alarms looked into, 5 % of others found, at {rollout} %",
             Kind.FALSE_ROLLBACK,
             partial(
-                _ever,
+                _is_ever_wrong,
                 recalls=(0.72, 0.72),
                 rollout=rollout,
                 shares=_COMPLETE,
                 wrong=Decision.ROLLBACK,
                 overlap=0.75,
-                shown=partly_looked_into,
+                effect=partly_looked_into,
                 shadow=100_000,
             ),
         )
@@ -285,7 +294,7 @@ NEW: Final = (
             "B11",
             Kind.DELAY,
             nominal,
-            partial(one_by_one, partial(_lost, shadow=shadow)),
+            partial(one_by_one, partial(_hours_to_rollback, shadow=shadow)),
             100,
         )
         for shadow, nominal in ((0, 96.0), (100_000, 120.0))

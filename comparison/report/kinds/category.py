@@ -14,20 +14,20 @@ ROWS: Final = 10
 """Classes that are shown, the most changed first; the JSON has all of them."""
 
 
-def section(found: CategoryEvidence) -> Section:
+def section(evidence: CategoryEvidence) -> Section:
     """Return the section: the classes that changed most, and with labels the accuracy."""
     tables = []
-    if found.primary is not None and found.candidate is not None:
-        tables.append(_quality(found.primary, found.candidate))
-    tables.append(_classes(found))
+    if evidence.primary is not None and evidence.candidate is not None:
+        tables.append(_quality(evidence.primary, evidence.candidate))
+    tables.append(_classes(evidence))
     columns = [PartColumn("same class", lambda part: percent(mean(part, "agrees")))]
-    if found.labelled or found.young.count:
+    if evidence.labelled or evidence.young.count:
         columns += [
             labelled_share("accuracy p.", "primary_right"),
             labelled_share("accuracy c.", "candidate_right"),
         ]
-    tables += part_table(found, columns)
-    return Section(f"Class: {found.name}", tuple(tables), tuple(_notes(found)))
+    tables += part_table(evidence, columns)
+    return Section(f"Class: {evidence.name}", tuple(tables), tuple(_notes(evidence)))
 
 
 def _quality(primary: CategoryQuality, candidate: CategoryQuality) -> SectionTable:
@@ -41,12 +41,12 @@ def _quality(primary: CategoryQuality, candidate: CategoryQuality) -> SectionTab
     return SectionTable("Against the labels", ("", "primary", "candidate"), tuple(rows))
 
 
-def _classes(found: CategoryEvidence) -> SectionTable:
-    largest = sorted(found.classes, key=_change, reverse=True)[:ROWS]
-    rows = tuple(_class_row(each, found) for each in largest)
-    more = len(found.classes) - len(largest)
+def _classes(evidence: CategoryEvidence) -> SectionTable:
+    largest = sorted(evidence.classes, key=_change, reverse=True)[:ROWS]
+    rows = tuple(_class_row(each, evidence) for each in largest)
+    more = len(evidence.classes) - len(largest)
     caption = "Classes, the largest changes first" + (f", {more} more not shown" if more else "")
-    recalls = ("recall p.", "recall c.") if found.labelled else ()
+    recalls = ("recall p.", "recall c.") if evidence.labelled else ()
     headings = ("class", "primary", "candidate", "ratio", *recalls, "becomes, most often")
     return SectionTable(caption, headings, rows)
 
@@ -55,7 +55,7 @@ def _change(each: ClassEvidence) -> int:
     return each.said.primary_only + each.said.candidate_only
 
 
-def _class_row(each: ClassEvidence, found: CategoryEvidence) -> tuple[str, ...]:
+def _class_row(each: ClassEvidence, evidence: CategoryEvidence) -> tuple[str, ...]:
     times = RatioSequence(each.said).value
     caught = (each.caught.primary.rate, each.caught.candidate.rate)
     return (
@@ -63,34 +63,34 @@ def _class_row(each: ClassEvidence, found: CategoryEvidence) -> tuple[str, ...]:
         percent(each.said.primary.rate),
         percent(each.said.candidate.rate),
         "-" if times is None else f"{ratio(times)}x",
-        *(percent(rate) for rate in caught if found.labelled),
-        _becomes(each.name, found),
+        *(percent(rate) for rate in caught if evidence.labelled),
+        _becomes(each.name, evidence),
     )
 
 
-def _becomes(name: str, found: CategoryEvidence) -> str:
+def _becomes(name: str, evidence: CategoryEvidence) -> str:
     """Return the candidate's most frequent other class where the primary's is `name`."""
-    change = next((each for each in found.changes if each.primary == name), None)
+    change = next((each for each in evidence.changes if each.primary == name), None)
     return "-" if change is None else f"{plural(change.pairs, 'pair')}: {change.candidate}"
 
 
-def _notes(found: CategoryEvidence) -> list[str]:
+def _notes(evidence: CategoryEvidence) -> list[str]:
     notes = [
-        f"both sides say the same in {percent(found.agreement.rate)} of {found.paired:,} pairs, "
-        f"{len(found.classes):,} classes"
+        f"both sides say the same in {percent(evidence.agreement.rate)} of {evidence.paired:,} "
+        f"pairs, {len(evidence.classes):,} classes"
     ]
-    if found.unread:
-        notes.append(f"in {found.unread:,} pairs a class could not be read")
-    if found.labelled:
-        covered = (f"{side} {percent(each.rate)}" for side, each in found.coverage.items())
-        notes.append(labelled_note(found, covered))
-    for alike in found.alike:
+    if evidence.unread:
+        notes.append(f"in {evidence.unread:,} pairs a class could not be read")
+    if evidence.labelled:
+        covered = (f"{side} {percent(each.rate)}" for side, each in evidence.coverage.items())
+        notes.append(labelled_note(evidence, covered))
+    for alike in evidence.alike:
         names = " and ".join(repr(name) for name in alike)
         notes.append(f"{names} differ in case or spaces only, and are not the same class")
-    if found.unsaid.count:
-        names = ", ".join(repr(name) for name in found.unsaid_names)
+    if evidence.unsaid.count:
+        names = ", ".join(repr(name) for name in evidence.unsaid_names)
         notes.append(
-            f"{found.unsaid.count:,} labels name classes that no side ever says ({names}): both "
+            f"{evidence.unsaid.count:,} labels name classes that no side ever says ({names}): both "
             "sides count as wrong there; label values map other names"
         )
     return notes

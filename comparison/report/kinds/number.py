@@ -15,28 +15,28 @@ from flags.gate.checks.number import NumberErrors, NumberEvidence
 from flags.gate.evidence import AnswerPart
 
 
-def section(found: NumberEvidence) -> Section:
+def section(evidence: NumberEvidence) -> Section:
     """Return the section: the differences of both sides, and with labels their errors."""
-    tables = [_agreement(found)]
+    tables = [_agreement(evidence)]
     notes = []
-    if found.primary is not None and found.candidate is not None:
-        tables.append(_errors(found.primary, found.candidate))
-        covered = (f"{side} {percent(each.rate)}" for side, each in found.coverage.items())
-        notes.append(labelled_note(found, covered))
+    if evidence.primary is not None and evidence.candidate is not None:
+        tables.append(_errors(evidence.primary, evidence.candidate))
+        covered = (f"{side} {percent(each.rate)}" for side, each in evidence.coverage.items())
+        notes.append(labelled_note(evidence, covered))
     else:
         notes.append("no labels: what is right is not known, only how far apart the sides are")
-    tables += part_table(found, _part_columns(found))
-    chart = errors_by_part("errors", [_error_row(each) for each in shown_parts(found)])
+    tables += part_table(evidence, _part_columns(evidence))
+    chart = errors_by_part("errors", [_error_row(each) for each in shown_parts(evidence)])
     return Section(
-        f"Number: {found.name}", tuple(tables), tuple(notes), () if chart is None else (chart,)
+        f"Number: {evidence.name}", tuple(tables), tuple(notes), () if chart is None else (chart,)
     )
 
 
-def _part_columns(found: NumberEvidence) -> list[PartColumn]:
+def _part_columns(evidence: NumberEvidence) -> list[PartColumn]:
     columns = [PartColumn("mean difference", lambda part: signed(mean(part, "difference")))]
-    if not any(each.sums.get("labelled") for each in found.parts):
+    if not any(each.sums.get("labelled") for each in evidence.parts):
         return columns
-    loss = "pinball loss" if found.quantile is not None else "MAE"
+    loss = "pinball loss" if evidence.quantile is not None else "MAE"
     return [
         *columns,
         PartColumn("labels", lambda part: f"{part.sums.get('labelled', 0):,.0f}"),
@@ -50,24 +50,24 @@ def _error_row(part: AnswerPart) -> ErrorRow:
     return ErrorRow(part.name, *errors)
 
 
-def _agreement(found: NumberEvidence) -> SectionTable:
+def _agreement(evidence: NumberEvidence) -> SectionTable:
     def spreads(value: float | None) -> str:
-        return "-" if value is None or not found.spread else f"{value / found.spread:.3f}"
+        return "-" if value is None or not evidence.spread else f"{value / evidence.spread:.3f}"
 
     rows = (
-        ("mean difference", signed(found.bias), spreads(found.bias)),
+        ("mean difference", signed(evidence.bias), spreads(evidence.bias)),
         (
             "mean absolute difference",
-            number(found.mean_absolute_difference),
-            spreads(found.mean_absolute_difference),
+            number(evidence.mean_absolute_difference),
+            spreads(evidence.mean_absolute_difference),
         ),
         (
             "root mean squared difference",
-            number(found.root_mean_squared_difference),
-            spreads(found.root_mean_squared_difference),
+            number(evidence.root_mean_squared_difference),
+            spreads(evidence.root_mean_squared_difference),
         ),
-        ("correlation", number(found.correlation), ""),
-        ("spread of the primary's", number(found.spread), ""),
+        ("correlation", number(evidence.correlation), ""),
+        ("spread of the primary's", number(evidence.spread), ""),
     )
     caption = "Candidate less primary, on the same requests"
     return SectionTable(caption, ("", "figure", "in spreads"), rows)

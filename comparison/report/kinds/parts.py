@@ -20,23 +20,25 @@ class PartColumn:
     of: Callable[[AnswerPart], str]
 
 
-def shown_parts(found: AnswerEvidence) -> list[AnswerPart]:
+def shown_parts(evidence: AnswerEvidence) -> list[AnswerPart]:
     """Return the parts that are shown; none if the only part is all pairs."""
-    segments = [each for each in found.parts if each.role is PartRole.SEGMENT]
+    segments = [each for each in evidence.parts if each.role is PartRole.SEGMENT]
     largest = sorted(segments, key=lambda each: -each.pairs)[:SEGMENT_ROWS]
-    shown = [each for each in found.parts if each.role is not PartRole.SEGMENT or each in largest]
+    shown = [
+        each for each in evidence.parts if each.role is not PartRole.SEGMENT or each in largest
+    ]
     return shown if len(shown) > 1 else []
 
 
-def part_table(found: AnswerEvidence, columns: Sequence[PartColumn]) -> list[SectionTable]:
+def part_table(evidence: AnswerEvidence, columns: Sequence[PartColumn]) -> list[SectionTable]:
     """Return the table in a list; the list is empty if no parts are shown."""
-    shown = shown_parts(found)
+    shown = shown_parts(evidence)
     if not shown:
         return []
     rows = tuple(
         (each.name, f"{each.pairs:,}", *(column.of(each) for column in columns)) for each in shown
     )
-    segments = sum(each.role is PartRole.SEGMENT for each in found.parts)
+    segments = sum(each.role is PartRole.SEGMENT for each in evidence.parts)
     more = segments - sum(each.role is PartRole.SEGMENT for each in shown)
     caption = "By segment and time" + (f", {more} more values not shown" if more else "")
     return [SectionTable(caption, ("", "pairs", *(each.heading for each in columns)), rows)]

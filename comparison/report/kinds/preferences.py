@@ -9,23 +9,25 @@ _ALPHA = 0.05
 _TIE = 0.5
 
 
-def preference_section(found: PreferenceEvidence) -> Section:
+def preference_section(evidence: PreferenceEvidence) -> Section:
     """Return the section: win rate, position bias and noise of the judge."""
-    rows = [_row("the candidate's text preferred", WinRateSequence(found.units), found.prompts)]
-    if found.position:
-        pairs = sum(each.units for each in found.position)
-        rows.append(_row("what is shown first preferred", MeanSequence(found.position), pairs))
-    if found.consistent.total:
-        share = percent(found.consistent.rate)
-        rows.append(("the same winner in both orders", share, "", f"{found.consistent.total:,}"))
-    if found.same_model:
-        rows += _noise(found.same_model)
+    rows = [
+        _row("the candidate's text preferred", WinRateSequence(evidence.units), evidence.prompts)
+    ]
+    if evidence.position:
+        pairs = sum(each.units for each in evidence.position)
+        rows.append(_row("what is shown first preferred", MeanSequence(evidence.position), pairs))
+    if evidence.consistent.total:
+        share = percent(evidence.consistent.rate)
+        rows.append(("the same winner in both orders", share, "", f"{evidence.consistent.total:,}"))
+    if evidence.same_model:
+        rows += _noise(evidence.same_model)
     headings = ("", "share", "95 % CI", "pairs")
     caption = "Pairs whose texts differ, chosen at random"
-    notes = [f"judged by {', '.join(found.judges)}"] if found.judges else []
-    if found.unjudged:
-        notes.append(f"the judge failed on {found.unjudged:,}, which count against either side")
-    title = f"Preferences: {found.output}" if found.output else "Preferences"
+    notes = [f"judged by {', '.join(evidence.judges)}"] if evidence.judges else []
+    if evidence.unjudged:
+        notes.append(f"the judge failed on {evidence.unjudged:,}, which count against either side")
+    title = f"Preferences: {evidence.output}" if evidence.output else "Preferences"
     return Section(title, (SectionTable(caption, headings, tuple(rows)),), tuple(notes))
 
 

@@ -12,23 +12,23 @@ ROWS: Final = 5
 """Items and groups that are shown, the most changed exposure first; the JSON has more of them."""
 
 
-def section(found: RankingEvidence) -> Section:
+def section(evidence: RankingEvidence) -> Section:
     """Return the section: agreement of the lists, exposure of items, and with labels relevance."""
     tables = []
-    if found.primary is not None and found.candidate is not None:
-        tables.append(_quality(found.primary, found.candidate, found.depth))
-    tables += [_agreement(found), _exposure(found), _items(found)]
+    if evidence.primary is not None and evidence.candidate is not None:
+        tables.append(_quality(evidence.primary, evidence.candidate, evidence.depth))
+    tables += [_agreement(evidence), _exposure(evidence), _items(evidence)]
     columns = [
         PartColumn("in common", lambda part: percent(mean(part, "overlap"))),
         PartColumn("RBO", lambda part: number(mean(part, "rbo"))),
     ]
-    if found.labelled or found.young.count:
+    if evidence.labelled or evidence.young.count:
         columns += [
             labelled_mean("nDCG p.", "ndcg_of_primary"),
             labelled_mean("nDCG c.", "ndcg_of_candidate"),
         ]
-    tables += part_table(found, columns)
-    return Section(f"Ranking: {found.name}", tuple(tables), tuple(_notes(found)))
+    tables += part_table(evidence, columns)
+    return Section(f"Ranking: {evidence.name}", tuple(tables), tuple(_notes(evidence)))
 
 
 def _quality(primary: RankingQuality, candidate: RankingQuality, depth: int) -> SectionTable:
@@ -42,34 +42,34 @@ def _quality(primary: RankingQuality, candidate: RankingQuality, depth: int) -> 
     return SectionTable("Against the labels", ("", "primary", "candidate"), rows)
 
 
-def _agreement(found: RankingEvidence) -> SectionTable:
+def _agreement(evidence: RankingEvidence) -> SectionTable:
     rows = (
-        ("items in common", percent(found.overlap)),
-        ("rank-biased overlap", number(found.rank_biased_overlap)),
-        ("the same item on top", percent(found.same_first.rate)),
-        ("the same ranking", percent(found.same.rate)),
+        ("items in common", percent(evidence.overlap)),
+        ("rank-biased overlap", number(evidence.rank_biased_overlap)),
+        ("the same item on top", percent(evidence.same_first.rate)),
+        ("the same ranking", percent(evidence.same.rate)),
     )
-    return SectionTable(f"Lists of both sides, {found.depth} places", ("", "figure"), rows)
+    return SectionTable(f"Lists of both sides, {evidence.depth} places", ("", "figure"), rows)
 
 
-def _exposure(found: RankingEvidence) -> SectionTable:
+def _exposure(evidence: RankingEvidence) -> SectionTable:
     places = {
-        "primary": found.never_shown.total,
-        "candidate": found.only_shown.total,
+        "primary": evidence.never_shown.total,
+        "candidate": evidence.only_shown.total,
     }
     sides = ("primary", "candidate")
     rows = [
-        ("items per list", *(number(found.lengths[side]) for side in sides)),
-        ("lists without any item", *(percent(found.empty[side].rate) for side in sides)),
-        ("different items", *(f"{found.distinct[side]:,}" for side in sides)),
-        ("items that take half of the places", *(_count(found.half[side]) for side in sides)),
+        ("items per list", *(number(evidence.lengths[side]) for side in sides)),
+        ("lists without any item", *(percent(evidence.empty[side].rate) for side in sides)),
+        ("different items", *(f"{evidence.distinct[side]:,}" for side in sides)),
+        ("items that take half of the places", *(_count(evidence.half[side]) for side in sides)),
         (
             "places of items that it alone lists",
-            percent(found.never_shown.rate),
-            percent(found.only_shown.rate),
+            percent(evidence.never_shown.rate),
+            percent(evidence.only_shown.rate),
         ),
     ]
-    for each in found.groups[:ROWS]:
+    for each in evidence.groups[:ROWS]:
         shares = (
             each.primary / max(1, places["primary"]),
             each.candidate / max(1, places["candidate"]),
@@ -78,8 +78,8 @@ def _exposure(found: RankingEvidence) -> SectionTable:
     return SectionTable("What is shown", ("", *sides), tuple(rows))
 
 
-def _items(found: RankingEvidence) -> SectionTable:
-    rows = tuple(_item(each, found.paired) for each in found.items[:ROWS])
+def _items(evidence: RankingEvidence) -> SectionTable:
+    rows = tuple(_item(each, evidence.paired) for each in evidence.items[:ROWS])
     caption = "Items that changed most, share of the lists"
     return SectionTable(caption, ("", "primary", "candidate"), rows)
 
@@ -93,17 +93,17 @@ def _count(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
-def _notes(found: RankingEvidence) -> list[str]:
+def _notes(evidence: RankingEvidence) -> list[str]:
     notes = []
-    if found.unread:
-        notes.append(f"in {found.unread:,} pairs a ranking could not be read")
-    if found.labelled:
-        covered = (f"{side} {percent(each.rate)}" for side, each in found.coverage.items())
-        notes.append(labelled_note(found, covered))
+    if evidence.unread:
+        notes.append(f"in {evidence.unread:,} pairs a ranking could not be read")
+    if evidence.labelled:
+        covered = (f"{side} {percent(each.rate)}" for side, each in evidence.coverage.items())
+        notes.append(labelled_note(evidence, covered))
         notes += [
             f"nDCG on what the {each.served} answered ({each.labelled:,} labels): primary "
             f"{number(each.primary)}, candidate {number(each.candidate)}"
-            for each in found.by_served
+            for each in evidence.by_served
         ]
     else:
         notes.append("no labels: what is relevant is not known, only how the lists differ")

@@ -27,9 +27,9 @@ class Section:
     """Shown on the page only, after the tables."""
 
 
-def labelled_note(found: AnswerEvidence, covered: Iterable[str]) -> str:
+def labelled_note(evidence: AnswerEvidence, covered: Iterable[str]) -> str:
     """Return a note on the number of labels, and their coverage by the side that answered."""
     by_side = ", ".join(covered)
-    return f"{found.labelled:,} labelled of {found.paired:,} pairs" + (
+    return f"{evidence.labelled:,} labelled of {evidence.paired:,} pairs" + (
         f"; labelled by who answered: {by_side}" if by_side else ""
     )

@@ -11,23 +11,23 @@ from flags.gate.evidence import AnswerPart, Paired
 from flags.pairing.kinds.text import EMPTY, REFUSAL
 
 
-def section(found: TextEvidence) -> Section:
+def section(evidence: TextEvidence) -> Section:
     """Return the section: equal texts, lengths, and the results of the declared rules."""
-    tables = [_agreement(found)]
-    if found.rules:
-        tables.append(_rules(found))
-    tables += part_table(found, _part_columns(found))
-    declared = set(found.rules) - {EMPTY}
+    tables = [_agreement(evidence)]
+    if evidence.rules:
+        tables.append(_rules(evidence))
+    tables += part_table(evidence, _part_columns(evidence))
+    declared = set(evidence.rules) - {EMPTY}
     notes = () if declared else ("no rule was declared: refusals and formats are not known",)
-    return Section(f"Text: {found.name}", tuple(tables), notes)
+    return Section(f"Text: {evidence.name}", tuple(tables), notes)
 
 
-def _part_columns(found: TextEvidence) -> list[PartColumn]:
+def _part_columns(evidence: TextEvidence) -> list[PartColumn]:
     columns = [PartColumn("longer by", lambda part: _relative(mean(part, LENGTH)))]
-    for rule in found.rules:
+    for rule in evidence.rules:
         name = RULE + rule
-        said = partial(_points, name=name)
-        columns.append(PartColumn(f"{_NAMES.get(rule, f'no {rule}')}, more", said))
+        difference = partial(_points, name=name)
+        columns.append(PartColumn(f"{_NAMES.get(rule, f'no {rule}')}, more", difference))
     return columns
 
 
@@ -39,19 +39,23 @@ def _points(part: AnswerPart, name: str) -> str:
     return points(mean(part, name))
 
 
-def _agreement(found: TextEvidence) -> SectionTable:
-    lengths = {side: number(each) for side, each in found.characters.items()}
+def _agreement(evidence: TextEvidence) -> SectionTable:
+    lengths = {side: number(each) for side, each in evidence.characters.items()}
     rows = (
-        ("the same text", percent(found.exact.rate), f"{found.exact.count:,}"),
-        ("the same but for case and spaces", percent(found.normal.rate), f"{found.normal.count:,}"),
+        ("the same text", percent(evidence.exact.rate), f"{evidence.exact.count:,}"),
+        (
+            "the same but for case and spaces",
+            percent(evidence.normal.rate),
+            f"{evidence.normal.count:,}",
+        ),
         ("characters, primary", lengths.get("primary", "-"), ""),
         ("characters, candidate", lengths.get("candidate", "-"), ""),
     )
-    return SectionTable(f"{found.paired:,} pairs of texts", ("", "figure", "pairs"), rows)
+    return SectionTable(f"{evidence.paired:,} pairs of texts", ("", "figure", "pairs"), rows)
 
 
-def _rules(found: TextEvidence) -> SectionTable:
-    rows = tuple(_rule(name, table) for name, table in found.rules.items())
+def _rules(evidence: TextEvidence) -> SectionTable:
+    rows = tuple(_rule(name, table) for name, table in evidence.rules.items())
     headings = ("", "primary", "candidate", "only the candidate")
     return SectionTable("Empty texts, refusals, and formats that a text lacks", headings, rows)
 

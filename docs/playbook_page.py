@@ -26,13 +26,13 @@ _INTRODUCTION: Final = """\
 
 <!-- Written by docs/playbook_page.py from flags/playbook: change it there. -->
 
-The plan of one migration, in one YAML file. `bentoml migration playbook FILE --flag KEY` writes one
+The plan of one migration, in one YAML file. `bentoml migration playbook FILE --flag KEY` writes it
 with all defaults and a comment on each, `bentoml migration playbook FILE --check` checks it and
 lists every key with its value. A key that is left out has its default. A key that is unknown,
-occurs twice or is out of its range is an error that names the file, the line and what is allowed.
+occurs twice or is out of its range is an error with the file, the line and the allowed values.
 [Statistics](../explanation/statistics.md) explains the figures that the limits apply to.
 Editors complete and check the file by its [schema](playbook.schema.json), which the command writes
-beside it. The first line, `# yaml-language-server: $schema=playbook.schema.json`, says where it is.
+beside it. The first line, `# yaml-language-server: $schema=playbook.schema.json`, names the schema.
 """
 
 _SECTIONS: Final = (
@@ -69,7 +69,7 @@ _SECTIONS: Final = (
         "`webhook`:\n[operational alarms](../how-to/alarms.md).",
         OperationalAlarmRule,
     ),
-    ("Its limits", "Of the value that is asked for.", ValueLimits),
+    ("Its limits", "For the value of the source.", ValueLimits),
     (
         "Notifications",
         "Messages of `advance` and `autopilot`: [notifications](../how-to/notify.md).",

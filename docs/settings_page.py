@@ -32,18 +32,18 @@ _OTHERS: Final = """\
 | --- | --- | --- |
 | `UNLEASH_ADMIN_TOKEN` | the [commands](cli.md) that read or move the flag | Admin token; \
 `UNLEASH_URL` is read too. |
-| `UNLEASH_ENVIRONMENT` | the same | Environment in which the flag is read or moved; unset: the \
-one that a token is bound to. |
+| `UNLEASH_ENVIRONMENT` | the same | Environment in which the flag is read or moved; unset: that \
+of the token. |
 | `MIGRATION_AUDIT` | the commands that move the flag | File in which each change is recorded; \
 default `migration-audit.jsonl`. |
-| `PROMETHEUS_URL` | the commands that judge pairs | Where the playbook's PromQL \
-[alarms](../how-to/alarms.md) are asked; its bearer token is in `PROMETHEUS_TOKEN`. |
-| `ALERTMANAGER_URL` | the commands that judge pairs | Where its alerts are asked; its bearer \
-token is in `ALERTMANAGER_TOKEN`. |
+| `PROMETHEUS_URL` | the commands that judge pairs | Prometheus server for the playbook's PromQL \
+[alarms](../how-to/alarms.md); its bearer token is in `PROMETHEUS_TOKEN`. |
+| `ALERTMANAGER_URL` | the commands that judge pairs | Alertmanager for the playbook's alerts; its \
+bearer token is in `ALERTMANAGER_TOKEN`. |
 | `MIGRATION_LOOKS` | the commands that judge pairs | File of looks at operational \
 alarms; default `migration-looks.jsonl`. |
-| `BENTOML_FLAGS_CACHE` | `bentoml migration dashboard`, `candidate_requirements` | Folder that \
-unleash-server is installed into, and environments are made in; default `~/.cache/bentoml-flags`. |
+| `BENTOML_FLAGS_CACHE` | `bentoml migration dashboard`, `candidate_requirements` | Folder of \
+the installed unleash-server and of environments; default `~/.cache/bentoml-flags`. |
 | `PLACEMENT` | the reference service | `embedded` (its default), `isolated`, \
 `runners` or `remote` (at `CANDIDATE_URL`). |
 | `SHADOW_BATCH` | the reference service | If 1, v2 scores gathered shadows in one call, \
@@ -51,7 +51,7 @@ unleash-server is installed into, and environments are made in; default `~/.cach
 | `API_WORKERS` | the reference service | API worker processes; default 1. |
 | `OTEL_RESOURCE_ATTRIBUTES` | OpenTelemetry | Further attributes of the resource of the pairs. |
 | `OTEL_SDK_DISABLED` | OpenTelemetry | If true, no pair is recorded; the log says so. |
-| `OTEL_EXPORTER_OTLP_*` | OpenTelemetry | The receiver that pair files are shipped to. |
+| `OTEL_EXPORTER_OTLP_*` | OpenTelemetry | The receiver of shipped pair files. |
 
 No other `OTEL_*` variable changes the pairs: their tracer has its own sampler and limits.
 """

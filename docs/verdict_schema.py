@@ -17,11 +17,10 @@ _INTRODUCTION: Final = """\
 
 <!-- Written by docs/verdict_schema.py from comparison/report/verdict_document.py. -->
 
-What `--json` of [`gate`](cli.md#bentoml-migration-gate) and of the commands that ask the gate
-writes: the verdict, each check, and the evidence that it rests on. The
-[JSON schema](verdict.schema.json) says the same to programs. What is not known is null. The counts
-by level, minute, block of ten minutes and hour that intervals and charts are made of are left out:
-there are thousands.
+The output of `--json` of [`gate`](cli.md#bentoml-migration-gate) and of the commands that run the
+gate: the verdict, each check, and its evidence. The [JSON schema](verdict.schema.json) has the same
+for programs. An unknown value is null. The counts by level, minute, block of ten minutes and hour,
+from which intervals and charts are made, are left out: there are thousands.
 """
 
 _KINDS: Final = {

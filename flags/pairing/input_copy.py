@@ -10,6 +10,7 @@ from typing import Any, Final
 import pydantic
 
 from flags.pairing.call import Call
+from flags.pairing.images import is_image, is_list_of_images, opened_again
 
 _IMMUTABLE: Final = (
     str,
@@ -50,6 +51,10 @@ def copy_mutable(value: Any) -> Any:
     # A flat model of numbers and strings, the usual input, needs no deep copy.
     if isinstance(value, pydantic.BaseModel) and _is_flat(value):
         return value if value.model_config.get("frozen") else value.model_copy()
+    if is_list_of_images(value):
+        return [copy_mutable(each) for each in value]
+    if is_image(value) and (again := opened_again(value)) is not value:
+        return again
     return copy.deepcopy(value)
 
 

@@ -81,12 +81,14 @@ class SideCalls:
     ) -> tuple[Request, Contexts]:
         scope, params = context.request.scope, self._params
         identity: RequestIdentity = scope.get(IDENTITY) or RequestIdentity(str(uuid.uuid4()), {})
-        own = self._for_candidate(given)
         files: RequestFiles | None = None
         contexts: dict[Side, SideContext] = {}
         if self._takes_files or params:
             files = RequestFiles(context.request)
             afterwards(scope, files.release)
+            given = files.with_images(given) if self._takes_files else given
+        own = self._for_candidate(given)
+        if files is not None:
             own = self._with_files(own, files)
             contexts = {
                 side: SideContext(context.request, self._states[side], files.new_folder)

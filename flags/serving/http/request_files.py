@@ -10,6 +10,7 @@ from typing import Any
 from starlette.requests import Request
 
 from flags.pairing.call import Call
+from flags.pairing.images import is_image, is_list_of_images, opened_again
 from flags.serving.bentoml_private import request_tempdir_pool
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,13 @@ class RequestFiles:
         folder = tempfile.mkdtemp(prefix="bentoml-flags-request-")
         self._folders.append(folder)
         return folder
+
+    def with_images(self, call: Call) -> Call:
+        """Return `call` with images that are in memory: BentoML closes uploads after the answer."""
+        return Call(
+            tuple(_in_memory(value) for value in call.args),
+            {name: _in_memory(value) for name, value in call.kwargs.items()},
+        )
 
     def with_copies(self, call: Call) -> Call:
         """Return `call` with copies of its files, under the same names; raises OSError."""
@@ -64,3 +72,9 @@ class RequestFiles:
             logger.exception("the files of a request could not be removed")
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _in_memory(value: Any) -> Any:
+    if is_list_of_images(value):
+        return [_in_memory(each) for each in value]
+    return opened_again(value) if is_image(value) else value

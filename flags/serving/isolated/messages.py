@@ -2,6 +2,7 @@
 
 from typing import Any, Final, NamedTuple
 
+from flags.pairing.images import PicklableImage
 from flags.serving.bentoml_private import APIMethod
 from flags.serving.isolated.portable_errors import UnportableError
 from flags.serving.isolated.transfer import CallTrace, ContextResponse, InputState, plain_scope
@@ -39,8 +40,8 @@ class CallMessage(NamedTuple):
         """Return the message of a call, with the current trace."""
         return cls(
             api.name,
-            tuple(InputState.of(value) for value in args),
-            kwargs,
+            tuple(PicklableImage.of(InputState.of(value)) for value in args),
+            {name: PicklableImage.of(value) for name, value in kwargs.items()},
             None if context is None else (api.ctx_param or "", plain_scope(context.request)),
             CallTrace.current(),
         )

@@ -2,7 +2,8 @@
 
 BentoML's client sends arrays behind the pickle, which makes them read-only; a file without its
 name, by whose ending a model may choose how to read it; and an image encoded again, a JPEG with
-another loss. BentoML's server reads what is made here as it reads what that client sends.
+another loss, an animation with one frame. BentoML's server reads what is made here as it reads what
+that client sends.
 """
 
 import io
@@ -11,6 +12,7 @@ import re
 from pathlib import Path, PurePath
 from typing import Any, Final
 
+from flags.pairing.images import PicklableImage, is_image
 from flags.serving.bentoml_private import IODescriptor, IORootModel
 
 _TEMPORARY: Final = re.compile(r"^tmp[a-z0-9_]{8}")
@@ -33,7 +35,7 @@ def pickled_input(spec: type[IODescriptor], args: tuple[Any, ...], kwargs: dict[
 
 
 def _is_file(value: Any) -> bool:
-    return isinstance(value, PurePath) or type(value).__module__.startswith("PIL.")
+    return isinstance(value, PurePath) or is_image(value)
 
 
 def _file(value: Any) -> Any:
@@ -42,7 +44,7 @@ def _file(value: Any) -> Any:
         return _NamedFile(Path(value).read_bytes(), _TEMPORARY.sub("", value.name))
     if isinstance(value, list | tuple):
         return [_file(each) for each in value]
-    return _Image(value) if _is_file(value) else value
+    return PicklableImage.of(value)
 
 
 class _NamedFile(io.BytesIO):
@@ -54,19 +56,3 @@ class _NamedFile(io.BytesIO):
 
     def __reduce__(self) -> Any:
         return _NamedFile, (self.getvalue(), self.name)
-
-
-class _Image:
-    """An image, unpickled as one, with its format: its own pickle forgets it."""
-
-    def __init__(self, image: Any) -> None:
-        self._image = image
-
-    def __reduce__(self) -> Any:
-        return _with_format, (self._image, self._image.format)
-
-
-def _with_format(image: Any, known: str | None) -> Any:
-    if image.format != known:
-        image.format = known
-    return image

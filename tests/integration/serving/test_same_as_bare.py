@@ -344,7 +344,14 @@ def noise(kind: str) -> bytes:
     return written.getvalue()
 
 
-JPEG, PNG = noise("JPEG"), noise("PNG")
+def animation(kind: str) -> bytes:
+    written = io.BytesIO()
+    first, second = (Image.new("RGB", (4, 4), each) for each in ("red", "blue"))
+    first.save(written, kind, save_all=True, append_images=[second])
+    return written.getvalue()
+
+
+JPEG, PNG, GIF, WEBP = noise("JPEG"), noise("PNG"), animation("GIF"), animation("WEBP")
 
 PREFIXED: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/v1/wait", {"json": {"seconds": 0}}),
@@ -381,10 +388,13 @@ PREFIXED: list[tuple[str, str, dict[str, Any]]] = [
                 ("image", ("a.jpg", JPEG, "image/jpeg")),
                 ("images", ("b.png", PNG, "image/png")),
                 ("images", ("c.jpg", JPEG, "image/jpeg")),
+                ("images", ("d.gif", GIF, "image/gif")),
+                ("images", ("e.webp", WEBP, "image/webp")),
             ]
         },
     ),
     ("POST", "/v1/only_pixels", {"content": JPEG, "headers": {"Content-Type": "image/jpeg"}}),
+    ("POST", "/v1/only_pixels", {"content": GIF, "headers": {"Content-Type": "image/gif"}}),
     ("POST", "/v1/defaulted", {"json": {}, "headers": {"Origin": "http://a.example"}}),
     (
         "OPTIONS",

@@ -470,7 +470,10 @@ def wsgi_app(environ: dict, start_response: Callable[..., object]) -> list[bytes
 
 def seen(image: Image.Image) -> list:
     content = hashlib.sha256(image.tobytes()).hexdigest()
-    return [image.format, image.mode, image.size, content]
+    frames = getattr(image, "n_frames", 1)
+    image.seek(frames - 1)
+    last = hashlib.sha256(image.tobytes()).hexdigest()
+    return [image.format, image.mode, image.size, content, frames, last]
 
 
 class Prefixed:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from bentoml._internal.context import request_tempdir_pool
+from PIL import Image
 from starlette.requests import Request
 
 from flags.pairing.call import Call
@@ -79,3 +80,15 @@ async def test_a_request_without_files_costs_nothing(request_: Request) -> None:
     files = RequestFiles(request_)
     files.release()
     files.release()
+
+
+def test_an_image_can_be_decoded_after_its_upload_was_closed(
+    request_: Request, tmp_path: Path
+) -> None:
+    place = tmp_path / "a.png"
+    Image.new("L", (2, 2), 7).save(place)
+    with place.open("rb") as upload:
+        call = Call((Image.open(upload),), {"more": [Image.open(upload)]})
+        call = RequestFiles(request_).with_images(call)
+    for image in (*call.args, *call.kwargs["more"]):
+        assert image.getpixel((1, 1)) == 7

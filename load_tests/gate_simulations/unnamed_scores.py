@@ -28,7 +28,7 @@ _DAY: Final = 24 * 60
 _FIRST_MINUTE: Final = int(SINCE.timestamp()) // 60
 _CELLS: Final = ["both", "primary_only", "candidate_only", "neither"]
 _OVERLAP: Final = 0.8
-"""Share of the primary's alarms that the candidate raises too."""
+"""Share of the primary's alarms that the candidate raises as well."""
 _INTERVAL: Final = 2 / 60
 """Minutes between the requests of a burst."""
 

@@ -100,7 +100,7 @@ def _flip_limits(by_minute: pd.DataFrame, kind: str) -> Numbers:
 
 
 def _chance_limits(means: Numbers) -> Numbers:
-    """Return the numbers that Poisson counts of these means exceed at most with `ALPHA`."""
+    """Return for each mean what a Poisson count exceeds with at most `ALPHA`; at least 1."""
     return np.maximum(1.0, np.asarray(stats.poisson.isf(ALPHA, means), dtype=np.float64))
 
 

@@ -117,21 +117,24 @@ class _Forwarding:
         protocols = ours.scope.get("subprotocols", ())
         try:
             theirs = await self._session().ws_connect(
-                _url(ours.scope), headers=_call_headers(ours.scope), protocols=protocols
+                _url(ours.scope),
+                headers=_call_headers(ours.scope),
+                protocols=protocols,
+                max_msg_size=0,  # BentoML's server limits what callers send, not what it sends
             )
         except aiohttp.ClientError:
             await ours.close()  # before it is accepted, which refuses it with 403
             return
         async with theirs:
             await ours.accept(theirs.protocol)
-            directions = [
-                asyncio.create_task(_to_app(ours, theirs)),
-                asyncio.create_task(_from_app(theirs, ours)),
-            ]
+            from_app = asyncio.create_task(_from_app(theirs, ours))
+            directions = [asyncio.create_task(_to_app(ours, theirs)), from_app]
             _, unfinished = await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
             for direction in unfinished:
                 direction.cancel()
             await asyncio.wait(directions)
+            if not from_app.cancelled():
+                from_app.result()  # raises, so that the server ends the connection too
 
 
 def _url(scope: Scope) -> Any:
@@ -160,7 +163,9 @@ async def _to_app(ours: WebSocket, theirs: aiohttp.ClientWebSocketResponse) -> N
     while True:
         message = await ours.receive()
         if message["type"] == "websocket.disconnect":
-            await theirs.close(code=message.get("code") or 1000)
+            await theirs.close(
+                code=message.get("code") or 1000, message=(message.get("reason") or "").encode()
+            )
             return
         if message.get("text") is not None:
             await theirs.send_str(message["text"])
@@ -169,10 +174,15 @@ async def _to_app(ours: WebSocket, theirs: aiohttp.ClientWebSocketResponse) -> N
 
 
 async def _from_app(theirs: aiohttp.ClientWebSocketResponse, ours: WebSocket) -> None:
-    async for message in theirs:
+    while True:
+        message = await theirs.receive()
         if message.type is aiohttp.WSMsgType.TEXT:
             await ours.send_text(message.data)
         elif message.type is aiohttp.WSMsgType.BINARY:
             await ours.send_bytes(message.data)
-    with suppress(RuntimeError, WebSocketDisconnect):
-        await ours.close(code=theirs.close_code or 1000)
+        elif message.type is aiohttp.WSMsgType.CLOSE:
+            with suppress(RuntimeError, WebSocketDisconnect):
+                await ours.close(code=message.data or 1000, reason=message.extra)
+            return
+        else:
+            raise ConnectionError("the application failed without closing its websocket")

@@ -256,18 +256,23 @@ def test_each_side_has_the_environment_of_its_own_service(migrated: Running) -> 
         assert answer == {"x": 1 if rollout == 0 else 2, "setting": expected}
 
 
-def test_a_websocket_of_a_mounted_application_reaches_the_primary(migrated: Running) -> None:
-    async def talk() -> tuple[str, int | None]:
-        async with (
-            aiohttp.ClientSession() as session,
-            session.ws_connect(f"{migrated.serving.url}/more/talk") as socket,
-        ):
-            await socket.send_str("Ada")
-            said = await socket.receive_str()
-            await socket.receive()
-            return said, socket.close_code
+async def talk(running: Running, name: str) -> list[Any]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{running.serving.url}/more/talk", max_msg_size=0) as socket,
+    ):
+        await socket.send_str(name)
+        said = [await socket.receive()]
+        while said[-1].data is not None and said[-1].type is not aiohttp.WSMsgType.CLOSE:
+            said.append(await socket.receive())
+        return [*said, socket.close_code]
 
-    assert asyncio.run(talk()) == ("hello Ada", 1001)
+
+@pytest.mark.parametrize("name", ["Ada", "nobody", "5000000"])
+def test_a_websocket_of_a_mounted_application_says_and_ends_as_the_primarys(
+    bare: dict[int, Running], migrated: Running, name: str
+) -> None:
+    assert asyncio.run(talk(migrated, name)) == asyncio.run(talk(bare[0], name))
 
 
 def test_a_task_keeps_its_request_id_from_submission_to_retry(migrated: Running) -> None:

@@ -327,8 +327,14 @@ class SameV1(Same):
     @app_1.websocket("/talk")
     async def talk(self, socket: WebSocket) -> None:
         await socket.accept()
-        await socket.send_text(f"{self.greeting} {await socket.receive_text()}")
-        await socket.close(1001)
+        name = await socket.receive_text()
+        if name == "nobody":
+            raise ValueError(name)
+        if name.isdecimal():
+            await socket.send_bytes(bytes(int(name)))
+        else:
+            await socket.send_text(f"{self.greeting} {name}")
+        await socket.close(1001, "all said")
 
 
 @bentoml.service(

@@ -6,6 +6,7 @@ limit covers the time from the call to the last byte of the answer, and the answ
 decoding, takes a limited number of bytes of memory.
 """
 
+import io
 import ipaddress
 import json
 import socket
@@ -14,6 +15,7 @@ import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -72,6 +74,8 @@ class BoundedSession:
     def __init__(self) -> None:
         self.session = requests.Session()
         self.session.headers["Accept-Encoding"] = "gzip"
+        # A server that sets more and more cookies would refuse the requests that bring them all.
+        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("http://", "https://"):
             self.session.mount(scheme, _Adapter())
         self._hanging: list[threading.Thread] = []
@@ -161,7 +165,7 @@ class _Exchange:
                     socket.socket.shutdown(each, socket.SHUT_RDWR)
 
     def _send(self) -> Answer:
-        options = {"allow_redirects": False, **self._options}
+        options = {"allow_redirects": False, "hooks": {"response": _drop_redirect}, **self._options}
         response = self._session.request(
             self._method, self._url, stream=True, timeout=self._seconds, **options
         )
@@ -170,6 +174,13 @@ class _Exchange:
         return Answer(
             response.status_code, response.reason or "", response.headers, body, whole=whole
         )
+
+
+def _drop_redirect(response: requests.Response, **_: Any) -> None:
+    """Drop the body of a redirect, which `requests` would read and decode whatever its size."""
+    if response.is_redirect:
+        response.raw.close()
+        response.raw = io.BytesIO()
 
 
 def _is_timeout(error: BaseException) -> bool:

@@ -12,6 +12,9 @@ _QUOTED_LENGTH: Final = 60
 """Characters of a value that a message quotes."""
 _MAX_DIGITS: Final = 3
 """Maximum digits of a rollout from 0 to 100, without leading zeros."""
+_MAX_PARTS: Final = 1_000
+"""Strategies of a flag, and constraints and segments of one of them, by default at most 30, 30 and
+5 in Unleash. The engine recurses through them: 200,000 ended the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,11 @@ def _definition(feature: Mapping[str, Any], content: str, enabled: bool) -> Flag
         isinstance(each, dict) and isinstance(each.get("name"), str) for each in strategies
     ):
         raise FlagDocumentError("`strategies` must be an array of objects with a string `name`")
+    if any(map(has_too_many_parts, (feature, *strategies))):
+        raise FlagDocumentError(
+            f"it has more than {_MAX_PARTS} strategies, constraints or segments of a strategy, or "
+            "dependencies"
+        )
     variants = _variants(feature, strategies)
     common: dict[str, Any] = {
         "name": feature["name"],
@@ -81,6 +89,13 @@ def _definition(feature: Mapping[str, Any], content: str, enabled: bool) -> Flag
         return FlagDefinition(**common, rollout=None, constrained=True, stickiness=random)
     # `disabled` is not read: the server leaves such strategies out, the engine ignores it.
     return _with_strategy(common, strategies[0], depends)
+
+
+def has_too_many_parts(holder: Any) -> bool:
+    """Say whether a flag, strategy or segment could overflow the engine's stack."""
+    parts = ("strategies", "constraints", "segments", "dependencies")
+    held = [holder.get(part) for part in parts] if isinstance(holder, dict) else []
+    return any(isinstance(each, list) and len(each) > _MAX_PARTS for each in held)
 
 
 def _is_random(strategy: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from yggdrasil_engine.engine import UnleashEngine
 
 from flags.errors import FlagDocumentError
 from flags.printable import printable
-from flags.unleash.definition import FlagDefinition, define
+from flags.unleash.definition import FlagDefinition, define, has_too_many_parts
 from flags.unleash.feature_list import parse_element, parse_features, with_pauses
 
 _NAME_LENGTH: Final = 100
@@ -219,6 +219,8 @@ def _segments(segments: Sequence[Any]) -> list[str]:
     """Return the segments that the engine accepts; a flag that needs another one is not on."""
     written = []
     for each in segments:
+        if has_too_many_parts(each):
+            continue
         try:
             written.append(_written(each))
         except (ValueError, RecursionError):

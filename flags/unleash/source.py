@@ -125,7 +125,7 @@ class ServerPoller:
         """Return new flags, or None if they have not changed. Raises FlagSourceError."""
         where = self._source.where
         answer = self._answer()
-        if answer.status == 304:
+        if answer.status == 304 and self._etag:  # else nothing was asked that 304 could answer
             return None
         if answer.status != 200:
             raise FlagSourceError(f"{where} answers with status {answer.status}")
@@ -163,7 +163,7 @@ class ServerPoller:
             raise FlagSourceError(f"{source.where} cannot be asked: {reason}") from None
         except ChunkedEncodingError:
             raise FlagSourceError(f"{source.where} breaks its answers off") from None
-        except (requests.RequestException, UnicodeError):  # its message may quote the token
+        except (requests.RequestException, ValueError):  # its message may quote the token
             raise FlagSourceError(f"{source.where} does not answer") from None
 
 

@@ -156,6 +156,38 @@ def test_a_compressed_answer_is_unpacked_up_to_the_limit_only():
         assert (answer.body, answer.whole) == (b"words", True)
 
 
+def test_the_body_of_a_redirect_is_not_read():
+    """`requests` would read and decode all of it before it follows."""
+    endless = b"HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Length: 9999999999\r\n\r\n"
+    found = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfound"
+
+    def answer(connection: socket.socket) -> None:
+        is_second = connection.recv(65536).startswith(b"GET /there")
+        connection.sendall(found if is_second else endless)
+        while not is_second:
+            connection.sendall(bytes(MIB))
+
+    with server(answer) as (url, _):
+        assert get(url, seconds=5, allow_redirects=True).body == b"found"
+
+
+def test_cookies_are_not_sent_back():
+    """A server that sets a new one each time would refuse the longer and longer requests."""
+    asked: list[bytes] = []
+
+    def answer(connection: socket.socket) -> None:
+        while request := connection.recv(65536):
+            asked.append(request)
+            connection.sendall(b"HTTP/1.1 204 No\r\nSet-Cookie: a=b\r\n\r\n")
+
+    with server(answer) as (url, _):
+        session = BoundedSession()
+        for _ in range(2):
+            session.request("GET", url, seconds=2, max_bytes=MIB)
+    assert len(asked) == 2
+    assert b"cookie" not in asked[1].lower()
+
+
 @pytest.mark.parametrize(
     ("body", "header"),
     [

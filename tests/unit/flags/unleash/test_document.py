@@ -223,6 +223,34 @@ def test_a_flag_that_no_parser_takes_is_left_out(value: str) -> None:
     assert (list(found.flags), list(found.left_out)) == (["good"], ["bad"])
 
 
+MANY = [{"contextName": "userId", "operator": "IN", "values": ["1"]}] * 200_000
+
+
+@pytest.mark.parametrize(
+    ("strategies", "segment"),
+    [
+        ([{"name": "default"}] * 200_000, []),
+        ([{"name": "default", "constraints": MANY}], []),
+        ([{"name": "default", "segments": [1] * 200_000}], MANY[:1]),
+    ],
+    ids=["strategies", "constraints", "segments"],
+)
+def test_a_flag_of_more_parts_than_the_engine_can_hold_is_left_out(
+    strategies: list[Any], segment: list[Any]
+) -> None:
+    """The engine overflows its stack, which ends the process."""
+    bad = {"name": "bad", "enabled": True, "strategies": strategies}
+    segments = [{"id": 1, "constraints": segment}]
+    found = parsed(bad, gradual("5", "good"), segments=segments)
+    assert (list(found.flags), list(found.left_out)) == (["good"], ["bad"])
+
+
+def test_a_flag_whose_segment_is_more_than_the_engine_can_hold_is_not_on() -> None:
+    bad = flag({"name": "default", "segments": [1]}, "bad")
+    found = parsed(bad, gradual("5", "good"), segments=[{"id": 1, "constraints": MANY}])
+    assert not found.engine.is_enabled("bad", {"userId": "1"}).is_enabled
+
+
 @pytest.mark.parametrize(
     "feature",
     [each for each in BAD.values() if isinstance(each, dict) and each.get("name") == "bad"],

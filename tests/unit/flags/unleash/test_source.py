@@ -84,6 +84,7 @@ class Server:
 
     def __init__(self) -> None:
         self.status, self.body, self.etag = 200, FIVE, "v1"
+        self.location = ""
         self.sent: list[dict[str, str]] = []
         outer = self
 
@@ -100,6 +101,8 @@ class Server:
                 self.send_header("Content-Length", str(len(body)))
                 if outer.etag:
                     self.send_header("ETag", outer.etag)
+                if outer.location:
+                    self.send_header("Location", outer.location)
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -156,6 +159,22 @@ class TestServer:
                 poller.poll()
         server.body = TEN
         assert rollout(poller.poll()) == 10
+
+    def test_not_modified_confirms_no_flags_if_nothing_was_asked_of_them(
+        self, server: Server, tmp_path: Path
+    ) -> None:
+        """Flags of an earlier run would be fresh for as long as the server is broken."""
+        FlagCache(server.source(tmp_path)).store(FIVE)
+        poller = ServerPoller(server.source(tmp_path))
+        assert rollout(poller.cached()) == 5
+        server.status, server.etag = 304, ""
+        with pytest.raises(FlagSourceError, match="status 304"):
+            poller.poll()
+
+    def test_a_redirect_to_no_address_is_an_error(self, server: Server) -> None:
+        server.status, server.location = 302, "http://[::1"
+        with pytest.raises(FlagSourceError, match="does not answer"):
+            ServerPoller(server.source()).poll()
 
     @pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
     def test_another_status_is_an_error_that_names_it(self, server: Server, status: int) -> None:

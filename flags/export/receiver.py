@@ -188,7 +188,7 @@ def _retry_after(answer: Answer) -> float:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(text).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):  # a year, an hour or a zone of too many digits
             seconds = 0.0
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER) if seconds == seconds else 0.0
 

@@ -5,6 +5,7 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Final
 
 import requests
@@ -26,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 FEATURES: Final = "/client/features"
 
-_MIB: Final = 2**20
-_MAX_BYTES: Final = 64 * _MIB
-"""Maximum size of an answer: some 200,000 flags."""
+_MAX_MIB: Final = 64
+_MAX_BYTES: Final = _MAX_MIB * 2**20
+"""Maximum size of an answer or a file: some 200,000 flags."""
 _CLIENT_SPEC: Final = "6.1.0"
 """Version of https://github.com/Unleash/client-specification with which the server sends segments
 separately from flags."""
@@ -90,6 +91,10 @@ class FilePoller:
         """Return new flags, or None if they have not changed. Raises FlagSourceError."""
         try:
             stat = self._path.stat()
+            is_endless = not (S_ISREG(stat.st_mode) or S_ISDIR(stat.st_mode))
+            if is_endless or stat.st_size > _MAX_BYTES:
+                self._stamp = None
+                raise FlagsFileError(f"{self._where} is not a file of at most {_MAX_MIB} MiB")
             stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
             if stamp == self._stamp:
                 return None
@@ -130,7 +135,7 @@ class ServerPoller:
         if answer.status != 200:
             raise FlagSourceError(f"{where} answers with status {answer.status}")
         if not answer.whole:
-            raise FlagSourceError(f"{where} answers with more than {_MAX_BYTES // _MIB} MiB")
+            raise FlagSourceError(f"{where} answers with more than {_MAX_MIB} MiB")
         text = answer.text
         if self._last is None or text != self._last.text:
             # Parsed before its ETag is stored: an invalid answer must not come back as a 304.

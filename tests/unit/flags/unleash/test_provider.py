@@ -3,9 +3,9 @@
 import contextlib
 import json
 import logging
-import os
 import queue
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +25,7 @@ from UnleashClient import UnleashClient
 from flags.pairing.assignment import FlagAssignment, Side
 from flags.unleash.freshness import State
 from flags.unleash.provider import FlagFile, FlagServer, UnleashProvider
+from flags.unleash.source import FilePoller
 from tests.support.fakes import FakeClock, eventually
 from tests.support.flags_file import FlagsOnDisk, document, flag, gradual
 from tests.support.unleash.bare_client import bare_client
@@ -413,22 +414,24 @@ class TestFlagsFile:
         assert eventually(lambda: not is_on("flag", "r1"), within=5)
 
     def test_a_look_that_never_ends_is_told_of_by_the_watchdog(
-        self, flags_file: FlagsOnDisk, clock: FakeClock, caplog: pytest.LogCaptureFixture
+        self,
+        flags_file: FlagsOnDisk,
+        clock: FakeClock,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         flags_file.roll_out("100")
         provider = started(FlagFile(flags_file.path), clock=clock)
-        kept = flags_file.path.rename(flags_file.path.with_suffix(".kept"))
-        os.mkfifo(flags_file.path)  # opening it to read waits for a writer
+        ended = threading.Event()  # as of a disk that does not answer
+        monkeypatch.setattr(FilePoller, "poll", lambda _: ended.wait(60) and None)
         time.sleep(1.5)
         with Events() as events:
             clock.advance(4)
             events.next(ProviderEvent.PROVIDER_STALE)
         assert f"the flags file {flags_file.path} does not answer" in caplog.text
         assert is_on("flag", "r1")
-        pipe = flags_file.path.rename(flags_file.path.with_suffix(".pipe"))
-        kept.rename(flags_file.path)  # first, or the next look waits for a writer too
-        with pipe.open("w") as writer:
-            writer.write("{}")
+        monkeypatch.undo()
+        ended.set()
         assert eventually(lambda: provider.state is State.READY, within=60)
 
     def test_a_flag_that_is_removed_leaves_the_primary(self, flags_file: FlagsOnDisk) -> None:

@@ -47,6 +47,25 @@ class TestFile:
         os.utime(flags_file.path, ns=(1, 1))
         assert rollout(poller.poll()) == 6
 
+    @pytest.mark.parametrize("kind", ["pipe", "device", "huge"])
+    def test_what_could_be_read_for_ever_is_an_error_and_the_next_file_is_read(
+        self, tmp_path: Path, kind: str
+    ) -> None:
+        path = tmp_path / "flags.json"
+        poller = FilePoller(FlagFile(path))
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "device":
+            path.symlink_to("/dev/zero")
+        else:
+            path.touch()
+            os.truncate(path, 2**40)
+        with pytest.raises(FlagSourceError, match="not a file of at most 64 MiB"):
+            poller.poll()
+        path.rename(tmp_path / "before")
+        path.write_text(TEN)
+        assert rollout(poller.poll()) == 10
+
     @pytest.mark.parametrize("bad", BAD)
     def test_a_bad_edit_is_an_error_at_each_look_until_it_is_repaired(
         self, flags_file: FlagsOnDisk, bad: str

@@ -180,7 +180,7 @@ def _drop_redirect(response: requests.Response, **_: Any) -> None:
     """Drop the body of a redirect, which `requests` would read and decode whatever its size."""
     if response.is_redirect:
         response.raw.close()
-        response.raw = io.BytesIO()
+        response.raw = urllib3.HTTPResponse(io.BytesIO(), preload_content=False)
 
 
 def _is_timeout(error: BaseException) -> bool:

@@ -26,7 +26,8 @@ LONGEST_PERIOD: Final = 60
 """Minutes in a period."""
 
 MIN_MINUTES: Final = 10
-"""Minutes needed to compare one with the others: missing ones count as minutes without flips."""
+"""Minutes needed to compare one with the others: minutes that passed without pairs are added as
+minutes without flips. In fewer minutes a burst cannot be told from a change."""
 
 DRIFT: Final = 0.001
 """Coincidences added to the expected ones, as a share: rates of nearby minutes differ by 3 %."""
@@ -110,11 +111,11 @@ def _with_periods(minutes: pd.DataFrame, kinds: Sequence[str]) -> pd.DataFrame:
     Rows added to reach `MIN_MINUTES` have the minute -1.
     """
     by_minute = minutes.loc[minutes["n"] > 0, ["minute", *kinds, "n"]].sort_values("minute")
-    if 0 < len(by_minute) < MIN_MINUTES:
+    passed = int(minutes["minute"].max() - minutes["minute"].min()) + 1 if len(by_minute) else 0
+    if (lacking := min(MIN_MINUTES, passed) - len(by_minute)) > 0:
         mean = int(np.ceil(by_minute["n"].mean()))
-        added = pd.DataFrame(
-            [{"minute": -1, **dict.fromkeys(kinds, 0), "n": mean}] * (MIN_MINUTES - len(by_minute))
-        )
+        empty = {"minute": -1, **dict.fromkeys(kinds, 0), "n": mean}
+        added = pd.DataFrame([empty] * lacking)
         by_minute = pd.concat([by_minute, added], ignore_index=True)
     flips = by_minute[list(kinds)].to_numpy().sum()
     wanted = FLIPS_PER_PERIOD * len(by_minute) / max(1, flips)

@@ -55,12 +55,21 @@ def test_a_rate_that_drifts_within_the_hour_is_not_a_burst(volume: int) -> None:
     assert design_effect(minutes(random.binomial(n, 0.005 * swing), n)) < 1.2
 
 
-@pytest.mark.parametrize(("quiet", "most"), [(0, 16), (DAY, 10)], ids=["alone", "among"])
-def test_few_flips_of_a_burst_count(quiet: int, most: int) -> None:
-    """A hundred flips in four minutes, among quiet minutes or as all of the traffic."""
-    flips = np.array([30, 30, 30, 10] + quiet * [0])
-    found = excess_flips(minutes(flips, np.maximum(flips, 20)), ["flips"])
+@pytest.mark.parametrize(("pairs", "most"), [(0, 16), (20, 10)], ids=["alone", "among"])
+def test_few_flips_of_a_burst_count(pairs: int, most: int) -> None:
+    """A hundred flips in four minutes, among quiet minutes, or all but one request of the day."""
+    flips = np.array([30, 30, 30, 10] + DAY * [0])
+    n = np.maximum(flips, pairs)
+    n[-1] = 1
+    found = excess_flips(minutes(flips, n), ["flips"])
     assert 4 <= flips.sum() - found["flips"].sum() <= most
+
+
+def test_in_few_minutes_a_burst_cannot_be_told_from_a_change() -> None:
+    """A rehearsal of minutes, or a candidate that broke at once, has no other minutes."""
+    flips, n = np.array([300, 300, 40]), np.array([3_000, 3_000, 400])
+    assert design_effect(minutes(flips, n)) == 1
+    assert excess_flips(minutes(flips[:1], n[:1]), ["flips"])["flips"].sum() == 0
 
 
 def test_few_flips_of_a_burst_count_if_it_is_most_of_the_traffic_nearby() -> None:

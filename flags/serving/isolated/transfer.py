@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import bentoml
 import pydantic
@@ -16,23 +16,7 @@ from starlette.requests import Request
 from flags.serving.bentoml_private import Cookie, IOMixin, trace_context
 from flags.serving.http.outgoing import identity_headers
 from flags.serving.sides.context import SideContext
-from flags.serving.sides.request_state import pickled_state, with_state
-
-_PLAIN_KEYS: Final = (
-    "type",
-    "http_version",
-    "method",
-    "scheme",
-    "path",
-    "raw_path",
-    "root_path",
-    "query_string",
-    "headers",
-    "client",
-    "server",
-    "path_params",
-)
-"""Keys of the ASGI scope whose values can be pickled. BentoML has already read the body."""
+from flags.serving.sides.request_state import PLAIN_KEYS, pickled_state, with_state
 
 
 class HostedContext(SideContext):
@@ -154,5 +138,5 @@ class PortableImage(NamedTuple):
 
 def plain_scope(request: Request) -> dict[str, Any]:
     """Return the part of a request's scope that can be pickled."""
-    plain = {key: request.scope[key] for key in _PLAIN_KEYS if key in request.scope}
+    plain = {key: request.scope[key] for key in PLAIN_KEYS if key in request.scope}
     return {**plain, **pickled_state(request.scope)}

@@ -10,27 +10,32 @@ from typing import Any, Final
 
 from starlette.types import Scope
 
+PLAIN_KEYS: Final = (
+    "type",
+    "http_version",
+    "method",
+    "scheme",
+    "path",
+    "raw_path",
+    "root_path",
+    "query_string",
+    "headers",
+    "client",
+    "server",
+    "path_params",
+)
+"""Keys of the ASGI scope whose values can be pickled. BentoML has already read the body."""
+
 _OF_THE_SERVER: Final = frozenset(
     {
-        "type",
+        *PLAIN_KEYS,
         "asgi",
-        "http_version",
-        "method",
-        "scheme",
-        "path",
-        "raw_path",
-        "root_path",
-        "query_string",
-        "headers",
-        "client",
-        "server",
         "subprotocols",
         "extensions",
         "state",
         "app",
         "router",
         "endpoint",
-        "path_params",
         "app_root_path",
         "starlette.exception_handlers",
     }

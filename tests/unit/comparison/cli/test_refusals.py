@@ -84,7 +84,10 @@ def test_what_is_no_place_for_a_file_is_said(name: str, problem: str, tmp_path: 
         (SeveralFlagsError("pairs", ["a", "b"]), "one of them with --flag, for example --flag a"),
         (MemoryLackingError("pairs", 2 << 20), "compare fewer days (--since)"),
         (LabelWordError("labels", "'x'"), "'x'; --label-values maps other words, e.g."),
-        (LabelsUnfitError("kind", ["ham"]), "say which of them is which with --label-values, e.g. 1=spam,0=ham"),
+        (
+            LabelsUnfitError("kind", ["ham"]),
+            "say which of them is which with --label-values, e.g. 1=spam,0=ham",
+        ),
     ],
 )
 def test_a_command_names_its_option_for_what_an_error_asks_for(

@@ -16,7 +16,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-import comparison.engines.parquet  # noqa: F401 - so that importing it is not measured
+import pyarrow.dataset  # noqa: F401 - here and below, so that imports are not measured
+
+import comparison.engines.parquet  # noqa: F401
 from comparison.engines.embedded import connect
 from comparison.judgement.additions import Additions
 from comparison.judgement.flag_pairs import FlagPairs
@@ -24,9 +26,13 @@ from comparison.judgement.judge import TimeWindow, judge
 from comparison.pairs.compacted import PAIRS
 from comparison.pairs.compaction.runs import compact as take
 from comparison.pairs.opening import find_files, open_file
+from flags.pairing.kinds import registry
 from flags.playbook.model import Playbook
 from load_tests.generated_pairs import BEGIN, DAYS, FLAG
 from load_tests.peers.tables import peak
+
+for package in ("comparison.counts.kinds", "comparison.evidence.kinds", "flags.gate.checks"):
+    registry.layer(package)
 
 WARM_UP = 2**20
 """Bytes that are compacted first, so that imports are not measured."""

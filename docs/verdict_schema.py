@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from comparison.report.verdict_document import schema
+from comparison.report.verdict_schema import schema
 
 PAGE: Final = Path(__file__).parent / "reference" / "verdict.schema.json"
 READABLE: Final = PAGE.with_name("verdict.md")
@@ -15,7 +15,7 @@ READABLE: Final = PAGE.with_name("verdict.md")
 _INTRODUCTION: Final = """\
 # Verdict
 
-<!-- Written by docs/verdict_schema.py from comparison/report/verdict_document.py. -->
+<!-- Written by docs/verdict_schema.py from comparison/report/verdict_schema.py. -->
 
 The output of `--json` of [`gate`](cli.md#bentoml-migration-gate) and of the commands that run the
 gate: the verdict, each check, and its evidence. The [JSON schema](verdict.schema.json) has the same
@@ -66,15 +66,15 @@ def _section(title: str, part: Mapping[str, Any]) -> str:
 
 def _body(part: Mapping[str, Any]) -> Iterator[str]:
     if description := part.get("description"):
-        yield from re.sub(r"\bNone\b", "null", description).splitlines()
+        yield from description.splitlines()
         yield ""
     if "enum" in part:
         yield "One of " + ", ".join(f"`{value}`" for value in part["enum"]) + "."
         return
-    yield "| key | value |"
-    yield "| --- | --- |"
+    yield "| key | value | meaning |"
+    yield "| --- | --- | --- |"
     for name, described in part["properties"].items():
-        yield f"| `{name}` | {_value(described)} |"
+        yield f"| `{name}` | {_value(described)} | {described.get('description', '')} |"
 
 
 def _value(described: Mapping[str, Any]) -> str:

@@ -1,29 +1,17 @@
-"""Evidence and verdict as JSON with a published schema, for other programs."""
+"""Evidence and verdict as JSON, for other programs; `verdict_schema` beside it is its schema."""
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import orjson
-from pydantic import TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import core_schema
 
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_limits import check_limits
 from comparison.report.headline import headline
 from comparison.summary.plain import as_plain
 from flags.export.version import VERSION
-from flags.gate.evidence import (
-    AnswerPart,
-    Evidence,
-    Health,
-    Output,
-    UnitAlarms,
-    is_written,
-)
+from flags.gate.evidence import Evidence
 from flags.gate.next_step import NextStep, next_step
 from flags.gate.verdict import Check, Decision
-from flags.pairing.kinds import registry
 from flags.playbook.stages import Stage
 
 
@@ -107,42 +95,3 @@ def _limits(check: Check, evidence: Evidence, judgement: Judgement) -> CheckLimi
     return CheckLimits(
         advance, rollback, any(each is not None and each.both_ways for each in found)
     )
-
-
-class _FiniteNumbers(GenerateJsonSchema):
-    def float_schema(self, schema: core_schema.FloatSchema) -> JsonSchemaValue:
-        """Allow null: JSON has no infinity."""
-        return {"anyOf": [super().float_schema(schema), {"type": "null"}]}
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON schema of a verdict document."""
-    adapter = TypeAdapter(VerdictDocument)
-    found = adapter.json_schema(mode="serialization", schema_generator=_FiniteNumbers)
-    kinds = {}
-    for module in registry.layer("flags.gate.checks").values():
-        kind = TypeAdapter(module.EVIDENCE).json_schema(
-            mode="serialization", schema_generator=_FiniteNumbers
-        )
-        parts = kind.pop("$defs", {})
-        kinds[kind["title"]] = _without_unwritten(kind, module.EVIDENCE)
-        found["$defs"] |= {name: each for name, each in parts.items() if name not in found["$defs"]}
-    found["$defs"] |= kinds
-    found["$defs"]["Evidence"]["properties"]["answers"]["items"] = {
-        "anyOf": [{"$ref": f"#/$defs/{name}"} for name in kinds]
-    }
-    found["$defs"].pop("AnswerEvidence")
-    for dataclass_ in (AnswerPart, Health, Output, UnitAlarms):
-        _without_unwritten(found["$defs"][dataclass_.__name__], dataclass_)
-    found["$defs"].pop("Period")
-    return {"$schema": GenerateJsonSchema.schema_dialect, **found}
-
-
-def _without_unwritten(part: dict[str, Any], dataclass_: type[Any]) -> dict[str, Any]:
-    """Remove the fields of a dataclass that the document does not have from its schema."""
-    for each in fields(dataclass_):
-        if not is_written(each):
-            part["properties"].pop(each.name)
-            if each.name in part.get("required", ()):
-                part["required"].remove(each.name)
-    return part

@@ -10,7 +10,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from comparison.report.html.page import render
-from comparison.report.verdict_document import VerdictDocument, schema
+from comparison.report.verdict_document import VerdictDocument
+from comparison.report.verdict_schema import schema
 from flags.gate import Decision
 from flags.gate.checks.category import CategoryEvidence
 from flags.gate.evidence import PartRole

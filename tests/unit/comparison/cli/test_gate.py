@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
 from comparison.cli.gate import gate
-from comparison.report.verdict_document import schema
+from comparison.report.verdict_schema import schema
 from flags.export import attributes
 from flags.monitoring.verdict_place import verdict_path
 from tests.support.gated_pairs import PLAYBOOK

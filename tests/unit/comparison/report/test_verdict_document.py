@@ -15,7 +15,8 @@ from rich.console import Console
 from comparison.judgement.judgement import Judgement
 from comparison.report.check_format import write_check
 from comparison.report.terminal.verdict import print_verdict
-from comparison.report.verdict_document import VerdictDocument, schema
+from comparison.report.verdict_document import VerdictDocument
+from comparison.report.verdict_schema import schema
 from flags.export.version import VERSION
 from flags.gate import decide
 from flags.playbook.model import Playbook
@@ -41,6 +42,16 @@ def test_the_published_schema_is_what_its_script_writes() -> None:
 
 def test_the_schema_is_one() -> None:
     Draft202012Validator.check_schema(schema())
+
+
+def test_the_docstring_of_a_field_is_the_description_of_its_key() -> None:
+    document = schema()
+    own = document["properties"]["steps"]
+    assert own["description"] == "All steps of the playbook, in its order."
+    inherited = document["$defs"]["NumberEvidence"]["properties"]["paired"]
+    assert inherited["description"] == "Pairs that have the output on both sides."
+    optional = document["$defs"]["Flip"]["properties"]["label"]
+    assert optional["description"] == "The label of the request; null: not known."
 
 
 @pytest.mark.parametrize("name", list(WINDOWS))

@@ -131,7 +131,7 @@ def label_notes(
         names = list(dict.fromkeys(names))
         yield from _given_notes(given, names)
         used = any(each.labelling for each in outputs)
-        used = used or any(each.labelled or each.young.count for each in answers)
+        used = used or any(each.labelled or each.early_labels.count for each in answers)
         if len(names) > 1 and "label" in given.columns and not used:
             yield (
                 "no label is used: the column label does not say which of the outputs "

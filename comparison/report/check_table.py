@@ -122,7 +122,7 @@ CHECKS: Final = {
     "class_ratio": CheckRow(ratio, "ratio of the class furthest away", both_ways=True),
     "accuracy_loss": CheckRow(points, "accuracy, in points", is_loss=True),
     "class_recall_loss": CheckRow(points, "recall of the class furthest down, in points"),
-    "unsaid_labels": CheckRow(percent, "labels of no class"),
+    "never_predicted_labels": CheckRow(percent, "labels never predicted"),
     "ranking_overlap": CheckRow(percent, "items in common"),
     "rank_biased_overlap": CheckRow(number),
     "exposure_shift": CheckRow(points, "share of a group, in points"),

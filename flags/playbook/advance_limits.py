@@ -144,8 +144,8 @@ class AdvanceLimits(Part):
     )
     class_agreement: Share = Field(
         0.8,
-        description="Classes: the share of pairs in which both sides say the same class, at least, "
-        "unless labels show the accuracy.",
+        description="Classes: the share of pairs in which both sides predict the same class, at "
+        "least, unless labels show the accuracy.",
     )
     class_overlap: Share = Field(
         0.5,
@@ -210,5 +210,7 @@ class AdvanceLimits(Part):
         "and of the cells of both alarms.",
     )
     unknown_labels: Share = Field(
-        0.05, description="Share of labels that belong to no pair, at most."
+        0.05,
+        description="Share of labels that belong to no pair, at most; and, of classes, of labels "
+        "whose class no side ever predicts.",
     )

@@ -50,7 +50,7 @@ def _classes(values: Array, minutes: Array, answered: Array) -> category.Categor
         paired=len(values),
         labelled=len(values),
         units=0,
-        unread=0,
+        unreadable=0,
         agreement=Count(int((values == 0).sum()), len(values)),
         classes=(),
         changes=(),
@@ -64,8 +64,8 @@ def _classes(values: Array, minutes: Array, answered: Array) -> category.Categor
         clusters={"right": max(clusters)},
         coverage={},
         coverage_p=None,
-        unsaid=Count(0, len(values)),
-        unsaid_names=(),
+        never_predicted=Count(0, len(values)),
+        never_predicted_names=(),
     )
 
 

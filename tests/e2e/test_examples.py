@@ -215,7 +215,7 @@ SAID: dict[str, list[str]] = {
     ],
     "multi_class": [
         "Class: digit",
-        r"both sides say the same in [\d.]+ % of \d+ pairs, 10 classes",
+        r"both sides predict the same in [\d.]+ % of \d+ pairs, 10 classes",
     ],
     "recommender": [
         "Ranking: items",

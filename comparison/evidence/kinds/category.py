@@ -18,7 +18,7 @@ from flags.gate.checks.classes import ClassEvidence
 from flags.gate.evidence import Count, Paired
 from flags.pairing.text_form import normalised
 
-MOST_ALIKE: Final = 3
+MOST_SIMILAR: Final = 3
 """Largest number of groups of names that differ in case and spaces only."""
 
 MOST_CHANGES: Final = 1_000
@@ -41,7 +41,7 @@ def evidence(counts: CategoryCounts, units: int) -> CategoryEvidence:
         paired=paired,
         labelled=int(labelled["n"].sum()),
         units=units,
-        unread=int(table.loc[~read, "n"].sum()),
+        unreadable=int(table.loc[~read, "n"].sum()),
         agreement=Count(
             int(answered.loc[answered["primary"] == answered["candidate"], "n"].sum()), paired
         ),
@@ -51,13 +51,13 @@ def evidence(counts: CategoryCounts, units: int) -> CategoryEvidence:
         candidate=_quality(labelled, "candidate"),
         parts=answer_parts(counts.parts),
         clusters=counts.levels.clusters,
-        young=young_labels(counts.coverage),
+        early_labels=young_labels(counts.coverage),
         levels=values_by_figure(counts.levels.table),
         coverage=covered,
         coverage_p=coverage_p(covered),
-        unsaid=Count(int(others["n"].sum()), int(labelled["n"].sum())),
-        unsaid_names=tuple(sorted({*others["label"]})[:3]),
-        alike=_same_normal_form([*names, *others["label"]]),
+        never_predicted=Count(int(others["n"].sum()), int(labelled["n"].sum())),
+        never_predicted_names=tuple(sorted({*others["label"]})[:3]),
+        similar_names=_same_normal_form([*names, *others["label"]]),
     )
 
 
@@ -67,7 +67,7 @@ def _same_normal_form(names: list[str]) -> tuple[tuple[str, ...], ...]:
     for name in names:
         found.setdefault(normalised(name), set()).add(name)
     several = (tuple(sorted(each)) for each in found.values() if len(each) > 1)
-    return tuple(islice(several, MOST_ALIKE))
+    return tuple(islice(several, MOST_SIMILAR))
 
 
 def _class(name: str, answered: pd.DataFrame, labelled: pd.DataFrame) -> ClassEvidence:
@@ -116,6 +116,7 @@ def _quality(labelled: pd.DataFrame, side: str) -> CategoryQuality | None:
         accuracy=Count(int(labelled.loc[right, "n"].sum()), total),
         macro_f1=float(sum(scores) / len(scores)),
         macro_recall=float(sum(recalls) / len(recalls)),
-        top=Count(in_top, int(known["n"].sum())) if len(known) else None,
-        chance=float(sum(int(n) * given.get(name, 0) for name, n in true.items())) / total**2,
+        top_k_accuracy=Count(in_top, int(known["n"].sum())) if len(known) else None,
+        chance_accuracy=float(sum(int(n) * given.get(name, 0) for name, n in true.items()))
+        / total**2,
     )

@@ -32,7 +32,7 @@ def evidence(counts: NumberCounts, units: int) -> NumberEvidence:
         candidate=_errors(counts, "candidate", labelled),
         parts=answer_parts(counts.parts),
         clusters=counts.levels.clusters,
-        young=young_labels(counts.coverage),
+        early_labels=young_labels(counts.coverage),
         levels=values_by_figure(counts.levels.table),
         coverage=covered,
         coverage_p=coverage_p(covered),

@@ -21,7 +21,7 @@ def section(evidence: CategoryEvidence) -> Section:
         tables.append(_quality(evidence.primary, evidence.candidate))
     tables.append(_classes(evidence))
     columns = [PartColumn("same class", lambda part: percent(mean(part, "agrees")))]
-    if evidence.labelled or evidence.young.count:
+    if evidence.labelled or evidence.early_labels.count:
         columns += [
             labelled_share("accuracy p.", "primary_right"),
             labelled_share("accuracy c.", "candidate_right"),
@@ -36,8 +36,9 @@ def _quality(primary: CategoryQuality, candidate: CategoryQuality) -> SectionTab
         ("macro F1", number(primary.macro_f1), number(candidate.macro_f1)),
         ("macro recall", number(primary.macro_recall), number(candidate.macro_recall)),
     ]
-    if primary.top is not None and candidate.top is not None:
-        rows.append(("among the likeliest", share_of(primary.top), share_of(candidate.top)))
+    tops = (primary.top_k_accuracy, candidate.top_k_accuracy)
+    if tops[0] is not None and tops[1] is not None:
+        rows.append(("among the likeliest", share_of(tops[0]), share_of(tops[1])))
     return SectionTable("Against the labels", ("", "primary", "candidate"), tuple(rows))
 
 
@@ -52,16 +53,16 @@ def _classes(evidence: CategoryEvidence) -> SectionTable:
 
 
 def _change(each: ClassEvidence) -> int:
-    return each.said.primary_only + each.said.candidate_only
+    return each.predicted.primary_only + each.predicted.candidate_only
 
 
 def _class_row(each: ClassEvidence, evidence: CategoryEvidence) -> tuple[str, ...]:
-    times = RatioSequence(each.said).value
+    times = RatioSequence(each.predicted).value
     caught = (each.caught.primary.rate, each.caught.candidate.rate)
     return (
         each.name,
-        percent(each.said.primary.rate),
-        percent(each.said.candidate.rate),
+        percent(each.predicted.primary.rate),
+        percent(each.predicted.candidate.rate),
         "-" if times is None else f"{ratio(times)}x",
         *(percent(rate) for rate in caught if evidence.labelled),
         _becomes(each.name, evidence),
@@ -76,21 +77,21 @@ def _becomes(name: str, evidence: CategoryEvidence) -> str:
 
 def _notes(evidence: CategoryEvidence) -> list[str]:
     notes = [
-        f"both sides say the same in {percent(evidence.agreement.rate)} of {evidence.paired:,} "
+        f"both sides predict the same in {percent(evidence.agreement.rate)} of {evidence.paired:,} "
         f"pairs, {len(evidence.classes):,} classes"
     ]
-    if evidence.unread:
-        notes.append(f"in {evidence.unread:,} pairs a class could not be read")
+    if evidence.unreadable:
+        notes.append(f"in {evidence.unreadable:,} pairs a class could not be read")
     if evidence.labelled:
         covered = (f"{side} {percent(each.rate)}" for side, each in evidence.coverage.items())
         notes.append(labelled_note(evidence, covered))
-    for alike in evidence.alike:
-        names = " and ".join(repr(name) for name in alike)
+    for group in evidence.similar_names:
+        names = " and ".join(repr(name) for name in group)
         notes.append(f"{names} differ in case or spaces only, and are not the same class")
-    if evidence.unsaid.count:
-        names = ", ".join(repr(name) for name in evidence.unsaid_names)
+    if evidence.never_predicted.count:
+        names = ", ".join(repr(name) for name in evidence.never_predicted_names)
         notes.append(
-            f"{evidence.unsaid.count:,} labels name classes that no side ever says ({names}): both "
-            "sides count as wrong there; label values map other names"
+            f"{evidence.never_predicted.count:,} labels name classes that no side ever predicts "
+            f"({names}): both sides count as wrong there; label values map other names"
         )
     return notes

@@ -22,7 +22,7 @@ def section(evidence: RankingEvidence) -> Section:
         PartColumn("in common", lambda part: percent(mean(part, "overlap"))),
         PartColumn("RBO", lambda part: number(mean(part, "rbo"))),
     ]
-    if evidence.labelled or evidence.young.count:
+    if evidence.labelled or evidence.early_labels.count:
         columns += [
             labelled_mean("nDCG p.", "ndcg_of_primary"),
             labelled_mean("nDCG c.", "ndcg_of_candidate"),
@@ -37,7 +37,7 @@ def _quality(primary: RankingQuality, candidate: RankingQuality, depth: int) -> 
         (f"nDCG at {depth}", *(number(each.ndcg) for each in sides)),
         ("mean reciprocal rank", *(number(each.reciprocal_rank) for each in sides)),
         ("a relevant item is listed", *(percent(each.found.rate) for each in sides)),
-        ("its place, where it is", *(number(each.place) for each in sides)),
+        ("its place, where it is", *(number(each.mean_place) for each in sides)),
     )
     return SectionTable("Against the labels", ("", "primary", "candidate"), rows)
 
@@ -54,19 +54,22 @@ def _agreement(evidence: RankingEvidence) -> SectionTable:
 
 def _exposure(evidence: RankingEvidence) -> SectionTable:
     places = {
-        "primary": evidence.never_shown.total,
-        "candidate": evidence.only_shown.total,
+        "primary": evidence.no_longer_shown.total,
+        "candidate": evidence.newly_shown.total,
     }
     sides = ("primary", "candidate")
     rows = [
         ("items per list", *(number(evidence.lengths[side]) for side in sides)),
         ("lists without any item", *(percent(evidence.empty[side].rate) for side in sides)),
-        ("different items", *(f"{evidence.distinct[side]:,}" for side in sides)),
-        ("items that take half of the places", *(_count(evidence.half[side]) for side in sides)),
+        ("different items", *(f"{evidence.distinct_items[side]:,}" for side in sides)),
+        (
+            "items that take half of the places",
+            *(_count(evidence.items_for_half[side]) for side in sides),
+        ),
         (
             "places of items that it alone lists",
-            percent(evidence.never_shown.rate),
-            percent(evidence.only_shown.rate),
+            percent(evidence.no_longer_shown.rate),
+            percent(evidence.newly_shown.rate),
         ),
     ]
     for each in evidence.groups[:ROWS]:
@@ -95,8 +98,8 @@ def _count(value: int | None) -> str:
 
 def _notes(evidence: RankingEvidence) -> list[str]:
     notes = []
-    if evidence.unread:
-        notes.append(f"in {evidence.unread:,} pairs a ranking could not be read")
+    if evidence.unreadable:
+        notes.append(f"in {evidence.unreadable:,} pairs a ranking could not be read")
     if evidence.labelled:
         covered = (f"{side} {percent(each.rate)}" for side, each in evidence.coverage.items())
         notes.append(labelled_note(evidence, covered))

@@ -42,11 +42,11 @@ def _points(part: AnswerPart, name: str) -> str:
 def _agreement(evidence: TextEvidence) -> SectionTable:
     lengths = {side: number(each) for side, each in evidence.characters.items()}
     rows = (
-        ("the same text", percent(evidence.exact.rate), f"{evidence.exact.count:,}"),
+        ("the same text", percent(evidence.exact_match.rate), f"{evidence.exact_match.count:,}"),
         (
             "the same but for case and spaces",
-            percent(evidence.normal.rate),
-            f"{evidence.normal.count:,}",
+            percent(evidence.normalised_match.rate),
+            f"{evidence.normalised_match.count:,}",
         ),
         ("characters, primary", lengths.get("primary", "-"), ""),
         ("characters, candidate", lengths.get("candidate", "-"), ""),

@@ -30,7 +30,7 @@ from flags.playbook.model import Playbook, Step
 
 @dataclass(frozen=True, slots=True)
 class ClassChange:
-    """The number of pairs in which the primary says one class and the candidate another."""
+    """The number of pairs in which the primary predicts one class and the candidate another."""
 
     primary: str
     candidate: str
@@ -45,9 +45,9 @@ class CategoryQuality:
     macro_f1: float
     """Mean over all classes, each with the same weight."""
     macro_recall: float
-    top: Count | None
+    top_k_accuracy: Count | None
     """Labels among the likeliest classes; None if no probabilities are recorded."""
-    chance: float = 0.0
+    chance_accuracy: float = 0.0
     """The accuracy that the same classes would have if they were assigned at random."""
 
 
@@ -55,7 +55,7 @@ class CategoryQuality:
 class CategoryEvidence(AnswerEvidence):
     """The evidence on an output that is a class: agreement, and with labels accuracy."""
 
-    unread: int
+    unreadable: int
     """Pairs in which both sides answered and a class could not be read."""
     agreement: Count
     classes: tuple[ClassEvidence, ...]
@@ -71,14 +71,14 @@ class CategoryEvidence(AnswerEvidence):
     coverage: Mapping[str, Count]
     """By served side, the labelled pairs of all pairs old enough for a label."""
     coverage_p: float | None
-    unsaid: Count
-    """Labels that name a class that no side ever says."""
-    unsaid_names: tuple[str, ...]
-    alike: tuple[tuple[str, ...], ...] = ()
+    never_predicted: Count
+    """Labels that name a class that no side ever predicts."""
+    never_predicted_names: tuple[str, ...]
+    similar_names: tuple[tuple[str, ...], ...] = ()
     """Groups of class names that differ in case and spaces only; they are different classes."""
 
 
-_AGREEMENT: Final = Wording("both sides say the same class in {figure}", percent, " %")
+_AGREEMENT: Final = Wording("both sides predict the same class in {figure}", percent, " %")
 EVIDENCE: Final = CategoryEvidence
 """Class of the first argument of `checks`."""
 
@@ -102,16 +102,16 @@ class _CategoryChecks(KindChecks[CategoryEvidence]):
     def checks(self) -> Iterator[Check]:
         accuracy = self._accuracy() if self._labelled else None
         quality_shown = accuracy is not None and accuracy.outcome is Outcome.PASS
-        if self._answer.unread:
+        if self._answer.unreadable:
             limit = self._gate.advance.uncompared
-            yield unread_answers(self._answer, self._answer.unread, limit, "a class")
+            yield unread_answers(self._answer, self._answer.unreadable, limit, "a class")
         agreement = self._agreement()
         yield excused(agreement, "labels show the accuracy") if quality_shown else agreement
         classes = ClassChecks(self._answer, self._playbook, self._step, quality_shown=quality_shown)
         yield from classes.agreement()
         if accuracy is not None:
-            if self._answer.unsaid.count:
-                yield self._unsaid()
+            if self._answer.never_predicted.count:
+                yield self._never_predicted()
             yield accuracy
             if self._fit.is_shown and self._contradiction() is None:
                 yield from classes.recall()
@@ -125,7 +125,7 @@ class _CategoryChecks(KindChecks[CategoryEvidence]):
         accuracy = PartLimit(
             "right", mean_of(-1.0), ACCURACY, low=-advance.accuracy_loss, is_quality=True
         )
-        is_early = self._playbook.expects_labels and self._answer.young.count > 0
+        is_early = self._playbook.expects_labels and self._answer.early_labels.count > 0
         has_labels = (self._labelled or is_early) and self._contradiction() is None
         limits = [agreement, accuracy] if has_labels else [agreement]
         quality = Quality(accuracy, "right", advance.min_positives)
@@ -133,22 +133,22 @@ class _CategoryChecks(KindChecks[CategoryEvidence]):
             self._answer, self._playbook, self._step, limits, quality, quality_shown=quality_shown
         )
 
-    def _unsaid(self) -> Check:
-        """Check that few labels name classes that no side ever says: both are wrong there."""
-        unsaid, limit = self._answer.unsaid, self._gate.advance.unknown_labels
-        names = ", ".join(repr(name) for name in self._answer.unsaid_names)
-        share = unsaid.rate or 0.0
+    def _never_predicted(self) -> Check:
+        """Check that few labels name classes that no side ever predicts: both are wrong there."""
+        never, limit = self._answer.never_predicted, self._gate.advance.unknown_labels
+        names = ", ".join(repr(name) for name in self._answer.never_predicted_names)
+        share = never.rate or 0.0
         reason = (
-            f"{percent(share)} % of the labels name classes that no side ever says ({names}), "
+            f"{percent(share)} % of the labels name classes that no side ever predicts ({names}), "
             f"limit {percent(limit)} %"
         )
         if share > limit:
             reason += ": say which classes they stand for (label values)"
-            reason += f"; {self._alike}" if self._alike else ""
+            reason += f"; {self._similar_names}" if self._similar_names else ""
         check = plain(
-            "unsaid_labels",
+            "never_predicted_labels",
             Outcome.FAIL if share > limit else Outcome.PASS,
-            unsaid.total,
+            never.total,
             reason,
             figure=share,
             limit=limit,
@@ -167,20 +167,20 @@ class _CategoryChecks(KindChecks[CategoryEvidence]):
             output=self._answer.name,
             required=self._required,
         ).answer(self._playbook.error_rate)
-        return self._with_alike(check)
+        return self._with_similar_names(check)
 
-    def _with_alike(self, check: Check) -> Check:
+    def _with_similar_names(self, check: Check) -> Check:
         """Add the probable cause of a difference to the reason: similar class names."""
-        if check.outcome is Outcome.PASS or not self._alike:
+        if check.outcome is Outcome.PASS or not self._similar_names:
             return check
-        return replace(check, reason=f"{check.reason}; {self._alike}")
+        return replace(check, reason=f"{check.reason}; {self._similar_names}")
 
     @property
-    def _alike(self) -> str:
+    def _similar_names(self) -> str:
         """Return, in words, class names that probably mean the same class; empty without any."""
-        if not self._answer.alike:
+        if not self._answer.similar_names:
             return ""
-        names = " and ".join(repr(name) for name in self._answer.alike[0])
+        names = " and ".join(repr(name) for name in self._answer.similar_names[0])
         return f"{names} differ in case or spaces only, and are not the same class"
 
     @property
@@ -190,7 +190,7 @@ class _CategoryChecks(KindChecks[CategoryEvidence]):
         if answer.primary is None or answer.candidate is None:
             return FITS
         sides = {"primary": answer.primary, "candidate": answer.candidate}
-        shares = {side: (each.accuracy, each.chance) for side, each in sides.items()}
+        shares = {side: (each.accuracy, each.chance_accuracy) for side, each in sides.items()}
         how = shares_fit("classes", "is right in", shares)
         return fit_or_early(how, answer.labelled, self._gate.advance.min_positives)
 
@@ -227,4 +227,4 @@ class _CategoryChecks(KindChecks[CategoryEvidence]):
         )
         check = with_enough_labels(check, answer.labelled, limits.min_positives)
         surely = check.high is not None and check.high < -limits.accuracy_loss
-        return self._with_alike(replace(check, required=check.required or surely))
+        return self._with_similar_names(replace(check, required=check.required or surely))

@@ -37,7 +37,7 @@ class ClassEvidence:
     """How often each side says a class: on all pairs, and on pairs with this label (`caught`)."""
 
     name: str
-    said: Paired
+    predicted: Paired
     caught: Paired
 
 
@@ -50,7 +50,7 @@ class Classes(Protocol):
 
     @property
     def classes(self) -> tuple[ClassEvidence, ...]:
-        """Return all classes that a side says."""
+        """Return all classes that a side predicts."""
 
     @property
     def labelled(self) -> int:
@@ -75,12 +75,12 @@ class ClassChecks:
         """
         limits, classes = self._limits, self._answer.classes
         if limits.class_overlap:
-            common = [each for each in classes if each.said.primary.count >= limits.min_alarms]
+            common = [each for each in classes if each.predicted.primary.count >= limits.min_alarms]
             yield from _gravest(self._excused(each, self._overlap(each)) for each in common)
         often = [
             each
             for each in classes
-            if each.said.primary.count + each.said.candidate.count >= limits.min_alarms
+            if each.predicted.primary.count + each.predicted.candidate.count >= limits.min_alarms
         ]
         yield from _gravest(self._excused(each, self._ratio(each)) for each in often)
 
@@ -104,27 +104,27 @@ class ClassChecks:
         )
 
     def _is_kept(self, each: ClassEvidence) -> bool:
-        caught, said = each.caught, each.said
+        caught, predicted = each.caught, each.predicted
         if not caught.pairs:
-            # If none of many labels is this class, saying it less often is no loss.
-            expected = self._answer.labelled * (said.primary.rate or 0.0)
-            return said.candidate.count < said.primary.count and expected >= EXPECTED
+            # If none of many labels is this class, predicting it less often is no loss.
+            expected = self._answer.labelled * (predicted.primary.rate or 0.0)
+            return predicted.candidate.count < predicted.primary.count and expected >= EXPECTED
         lost = (caught.primary.count - caught.candidate.count) / caught.pairs
         return lost <= self._limits.class_recall_loss
 
     def _overlap(self, each: ClassEvidence) -> Check:
-        said, limit = each.said, self._limits.class_overlap
+        predicted, limit = each.predicted, self._limits.class_overlap
         return LimitCheck(
             "class_overlap",
-            ShareSequence(Count(said.both, said.primary.count)),
+            ShareSequence(Count(predicted.both, predicted.primary.count)),
             Wording(
-                f"the candidate says {each.name!r} in {{figure}} of the pairs in which the primary "
-                "does",
+                f"the candidate predicts {each.name!r} in {{figure}} of the pairs in which the "
+                "primary does",
                 percent,
                 " %",
             ),
-            said.primary.count,
-            said.pairs,
+            predicted.primary.count,
+            predicted.pairs,
             low=Bounds(limit, limit),
             output=self._answer.name,
             required=self._required,
@@ -134,10 +134,10 @@ class ClassChecks:
         limit = self._limits.class_ratio
         return LimitCheck(
             "class_ratio",
-            RatioSequence(each.said),
+            RatioSequence(each.predicted),
             Wording(f"rate of the class {each.name!r}: {{figure}} the primary's", times, "x"),
-            each.said.pairs,
-            each.said.pairs,
+            each.predicted.pairs,
+            each.predicted.pairs,
             high=Bounds(limit, limit),
             low=Bounds(1 / limit, 1 / limit),
             output=self._answer.name,

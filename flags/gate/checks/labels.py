@@ -41,14 +41,14 @@ def label_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator
         yield _ambiguous_column(evidence, given)
     elif playbook.labels_wanted(step):
         if labelled or not (answers or _are_texts(evidence)):
-            young = sum(each.young.count for each in evidence.answers)
+            young = sum(each.early_labels.count for each in evidence.answers)
             yield from _label_counts(evidence, labelled, given, playbook, step, young)
         for answer in answers:
             yield labels_of_answer(answer, playbook, step)
         if labelled or answers:
             yield from _unlabelled_outputs(evidence, playbook, step)
     for answer in evidence.answers:
-        if answer.young.count:
+        if answer.early_labels.count:
             yield _young_answer_labels(answer, playbook)
     for output in labelled:
         if output.labelling is not None:
@@ -62,8 +62,8 @@ def _young_answer_labels(answer: AnswerEvidence, playbook: Playbook) -> Check:
     return plain(
         "young_labels",
         Outcome.PASS,
-        answer.young.count,
-        f"{_young_words(answer.young, playbook)} do not count yet",
+        answer.early_labels.count,
+        f"{_young_words(answer.early_labels, playbook)} do not count yet",
         output=answer.name,
     )
 

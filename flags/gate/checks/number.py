@@ -189,7 +189,7 @@ class _NumberChecks(KindChecks[NumberEvidence]):
                 PartLimit("bias", mean_of(-1.0, BOUND), _BIAS, high=bias, low=-bias),
                 PartLimit("distance", mean_of(0.0, BOUND), _DISTANCE, high=distance),
             ]
-        labels = self._playbook.expects_labels and (answer.labelled or answer.young.count)
+        labels = self._playbook.expects_labels and (answer.labelled or answer.early_labels.count)
         if labels and answer.error_unit is not None and self._contradiction() is None:
             limit = max(advance.error_loss, self._tolerance / answer.error_unit)
             limits.append(

@@ -213,7 +213,7 @@ class _Parts:
         Labels of young pairs may be a selection, so they prove nothing in favour of a side.
         """
         whole = self.of(PartRole.WHOLE)
-        if not self.answer.young.count or not whole:
+        if not self.answer.early_labels.count or not whole:
             return []
         return [
             _Excess(whole[0], replace(limit, wording=_early_words(limit.wording)), bound, alpha)

@@ -37,11 +37,11 @@ class RankingQuality:
     """Mean of 1 / place of the first relevant item, 0 if none is listed."""
     found: Count
     """Pairs in which the side lists a relevant item."""
-    place: float | None
+    mean_place: float | None
     """Mean place, from 1, of the first relevant item in lists that have one."""
-    drawn: Count | None = None
+    found_in_sample: Count | None = None
     """The same as `found`, on a sample of at most 5,000 pairs."""
-    chance: float = 0.0
+    found_by_chance: float = 0.0
     """Share of this sample in which a list has an item that is relevant to another request."""
 
 
@@ -65,7 +65,7 @@ class RankingEvidence(AnswerEvidence):
     and `ndcg_candidate`.
     """
 
-    unread: int
+    unreadable: int
     """Pairs in which both sides answered and a ranking could not be read."""
     depth: int
     """Number of compared places: the length of the longest list of the first pairs."""
@@ -83,13 +83,13 @@ class RankingEvidence(AnswerEvidence):
     """By side, pairs without any item."""
     items: tuple[Exposure, ...]
     """At most 100, the largest difference first."""
-    distinct: Mapping[str, int]
+    distinct_items: Mapping[str, int]
     """By side, the number of items that it ever lists, among the 10,000 most listed ones."""
-    never_shown: Count
+    no_longer_shown: Count
     """Of the primary's places, those of items that the candidate never lists."""
-    only_shown: Count
+    newly_shown: Count
     """Of the candidate's places, those of items that the primary never lists."""
-    half: Mapping[str, int | None]
+    items_for_half: Mapping[str, int | None]
     """By side, the smallest number of items that take half of all places."""
     groups: tuple[Exposure, ...]
     primary: RankingQuality | None
@@ -127,8 +127,10 @@ class _RankingChecks(KindChecks[RankingEvidence]):
         relevance = self._relevance() if self._labelled else None
         quality_shown = relevance is not None and relevance.outcome is Outcome.PASS
         limits = self._gate.advance
-        if self._answer.unread:
-            yield unread_answers(self._answer, self._answer.unread, limits.uncompared, "a ranking")
+        if self._answer.unreadable:
+            yield unread_answers(
+                self._answer, self._answer.unreadable, limits.uncompared, "a ranking"
+            )
         yield self._empty()
         for check in (
             self._in_common("ranking_overlap", "overlap", _OVERLAP, limits.ranking_overlap),
@@ -153,7 +155,7 @@ class _RankingChecks(KindChecks[RankingEvidence]):
         limits.append(PartLimit("empty", mean_of(-1.0), _EMPTY, high=advance.empty_rankings))
         loss = -self._ndcg_loss
         worse = PartLimit("ndcg_candidate", mean_of(-1.0), _NDCG, low=loss, is_quality=True)
-        is_early = self._playbook.expects_labels and self._answer.young.count > 0
+        is_early = self._playbook.expects_labels and self._answer.early_labels.count > 0
         limits += [worse] if self._labelled or is_early else []
         quality = Quality(worse, "ndcg_primary", advance.min_positives)
         yield from part_checks(
@@ -225,9 +227,9 @@ class _RankingChecks(KindChecks[RankingEvidence]):
         answer = self._answer
         sides = {"primary": answer.primary, "candidate": answer.candidate}
         shares = {
-            side: (each.drawn, each.chance)
+            side: (each.found_in_sample, each.found_by_chance)
             for side, each in sides.items()
-            if each is not None and each.drawn is not None
+            if each is not None and each.found_in_sample is not None
         }
         if not shares:
             return FITS

@@ -36,9 +36,9 @@ class TextEvidence(AnswerEvidence):
     (`request`, `block`, `unit`): differences of the sides, from -1 to 1.
     """
 
-    exact: Count
+    exact_match: Count
     """Pairs with equal texts."""
-    normal: Count
+    normalised_match: Count
     """Pairs with equal texts in normal form: case-folded, Unicode NFKC."""
     characters: Mapping[str, float | None]
     """Mean length by side."""

@@ -57,7 +57,7 @@ class AnswerEvidence:
     """Units that the pairs name; 0: each request is a unit."""
     parts: tuple[AnswerPart, ...] = field(default=(), kw_only=True)
     """All pairs, the last days, values of segments, and pairs with and without a label."""
-    young: Count = field(default=Count(0, 0), kw_only=True)
+    early_labels: Count = field(default=Count(0, 0), kw_only=True)
     """Of the pairs that are too young for their label to count, the labelled ones."""
     clusters: Mapping[str, float] = field(default_factory=dict, kw_only=True, metadata=UNWRITTEN)
     """By figure of `levels`, the design effect of values within a minute; empty with units."""

@@ -176,9 +176,9 @@ def test_top_classes_are_held_against_labels(tmp_path: Path) -> None:
     [found] = evidence.answers
     assert isinstance(found, CategoryEvidence)
     assert found.candidate is not None
-    assert found.candidate.top is not None
+    assert found.candidate.top_k_accuracy is not None
     expected = ((candidate == truth) | (truth == "class-3")).sum()
-    assert found.candidate.top.count == expected
+    assert found.candidate.top_k_accuracy.count == expected
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def test_a_rare_class_that_is_lost_holds_though_the_accuracy_is_the_same(tmp_pat
 
 
 def test_two_rare_classes_that_are_swapped_hold_without_labels() -> None:
-    """Both sides say the same in 96 % of the pairs, and each class as often as before."""
+    """Both sides predict the same in 96 % of the pairs, and each class as often as before."""
     rng = np.random.default_rng(11)
     primary = rng.choice(["a", "b", "c", "d"], SIZE, p=[0.02, 0.02, 0.48, 0.48])
     candidate = np.where(primary == "a", "b", np.where(primary == "b", "a", primary))
@@ -225,14 +225,14 @@ def test_names_that_differ_in_case_are_told(tmp_path: Path) -> None:
     assert "'CAT' and 'Cat' differ in case or spaces only" in judgement.verdict.reasons[0]
     [found] = evidence.answers
     assert isinstance(found, CategoryEvidence)
-    assert found.alike == (("CAT", "Cat"), ("DOG", "Dog"))
+    assert found.similar_names == (("CAT", "Cat"), ("DOG", "Dog"))
 
 
 def test_labels_with_other_names_than_the_classes_hold(tmp_path: Path) -> None:
     """Both sides are wrong by them, and so the candidate would be no worse."""
     said = np.random.default_rng(14).choice(["cat", "dog"], SIZE)
     labels = label_file(tmp_path / "labels.csv", [each.upper() for each in said])
-    decision, check = found_by(species(said, said), labels, "unsaid_labels")
+    decision, check = found_by(species(said, said), labels, "never_predicted_labels")
     assert decision is Decision.HOLD
     assert "say which classes they stand for" in check.reason
 

@@ -171,12 +171,12 @@ def test_how_labels_fit_is_what_other_libraries_find(tmp_path: Path) -> None:
     assert isinstance(classes, CategoryEvidence)
     assert classes.primary is not None
     moved = np.mean([np.mean(named == np.roll(said["primary"], n)) for n in range(1, 200)])
-    assert classes.primary.chance == pytest.approx(moved, abs=0.01)
+    assert classes.primary.chance_accuracy == pytest.approx(moved, abs=0.01)
 
     relevant, said = items(rng)
     [lists] = verdict("ranking", said, label_file(tmp_path / "items.csv", relevant))[0].answers
     assert isinstance(lists, RankingEvidence)
     assert lists.primary is not None
-    assert lists.primary.chance == pytest.approx(LISTED / 500, abs=0.003)
-    assert lists.primary.drawn is not None
-    assert lists.primary.drawn.rate == 1
+    assert lists.primary.found_by_chance == pytest.approx(LISTED / 500, abs=0.003)
+    assert lists.primary.found_in_sample is not None
+    assert lists.primary.found_in_sample.rate == 1

@@ -118,7 +118,7 @@ def test_lists_of_any_length_have_the_overlap_of_the_definition() -> None:
     assert found.overlap == pytest.approx(np.mean(shared))
     for side, lists in zip(("primary", "candidate"), sides, strict=True):
         assert found.empty[side].count == sum(not ids for ids in lists)
-        assert found.distinct[side] == len({each for ids in lists for each in ids})
+        assert found.distinct_items[side] == len({each for ids in lists for each in ids})
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 5, 10])
@@ -228,9 +228,9 @@ def test_items_that_one_side_never_lists_are_counted() -> None:
     primary = [[1, 2, 3, 4]] * 50 + [[1, 2, 3, 5]] * 50
     candidate = [[1, 2, 3, 6]] * 100
     found = ranking(judged(pairs_of(primary, candidate))[0])
-    assert (found.never_shown.count, found.never_shown.total) == (100, 400)
-    assert (found.only_shown.count, found.only_shown.total) == (100, 400)
-    assert found.half == {"primary": 2, "candidate": 2}
+    assert (found.no_longer_shown.count, found.no_longer_shown.total) == (100, 400)
+    assert (found.newly_shown.count, found.newly_shown.total) == (100, 400)
+    assert found.items_for_half == {"primary": 2, "candidate": 2}
     [most, *_more] = found.items
     assert (most.name, most.primary, most.candidate) == ("6", 0, 100)
 

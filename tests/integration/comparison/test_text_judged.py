@@ -69,8 +69,8 @@ def test_the_figures_are_those_of_the_texts(tmp_path: Path) -> None:
     found, _, _ = judged(tmp_path)
 
     assert found.paired == PAIRS
-    assert found.exact.count == sum(one == other for one, other in texts)
-    assert found.normal.count == sum(one.lower() == other.lower() for one, other in texts)
+    assert found.exact_match.count == sum(one == other for one, other in texts)
+    assert found.normalised_match.count == sum(one.lower() == other.lower() for one, other in texts)
     for place, side in enumerate(("primary", "candidate")):
         mean = sum(len(pair[place]) for pair in texts) / PAIRS
         assert found.characters[side] == pytest.approx(mean)

@@ -7,7 +7,8 @@ of a service: otherwise a worker that still has requests to answer would lose it
 import signal
 
 import flags.serving.isolated.child  # noqa: F401 - so that no candidate's process has to import BentoML
-from flags.serving.isolated.session import adopt_orphans
+from flags.serving.isolated.session import adopt_orphans, remove_temporary_files
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+remove_temporary_files()  # after the orphans, which may use them: handlers run in reverse order
 adopt_orphans()

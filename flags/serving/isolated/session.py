@@ -4,6 +4,7 @@ import atexit
 import ctypes
 import fcntl
 import os
+import shutil
 import signal
 import sys
 import warnings
@@ -53,10 +54,26 @@ def adopt_orphans() -> None:
     atexit.register(_end_adopted)
 
 
+def remove_temporary_files() -> None:
+    """Remove the worker's temporary folder of `multiprocessing` at exit, with the files in it.
+
+    Called in the fork server, whose socket is in that folder. `multiprocessing` removes the folder
+    in a process that ends by itself, but a signal ends a worker, also after an orderly stop.
+    """
+    atexit.register(_remove_folder)
+
+
 def _end_adopted() -> None:
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             process.kill()
+
+
+def _remove_folder() -> None:
+    failed = hasattr(sys, "last_type")  # then the worker lives, and starts another fork server
+    server: Any = forkserver._forkserver
+    if not failed and server._forkserver_address is not None:
+        shutil.rmtree(os.path.dirname(server._forkserver_address), ignore_errors=True)
 
 
 def _leave_fork_server() -> None:

@@ -7,6 +7,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from multiprocessing.util import get_temp_dir
 from typing import Any, Final
 
 from bentoml import Service
@@ -83,12 +84,13 @@ class IsolatedSide:
 
     async def start(self) -> None:
         """Start the process and wait for it; if it cannot be loaded, its calls fail instead."""
-        self._folder = tempfile.mkdtemp(prefix="bentoml-flags-")
         try:
             environment = self._environment()
         except MigrationError:  # a required variable is not set, so each call fails
             logger.exception("the candidate %s could not be loaded", self._service.name)
             return
+        # In a folder that the fork server removes if this process is killed.
+        self._folder = tempfile.mkdtemp(prefix="bentoml-flags-", dir=get_temp_dir())
         self._program = ChildProgram.of(
             self._service, self._folder, environment, gc_freeze=self._gc_freeze
         )

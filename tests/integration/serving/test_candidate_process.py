@@ -84,6 +84,7 @@ def served(folder: Path) -> Iterator[DisruptiveService]:
         FLAGS_FILE=str(folder / "flags.json"),
         PAIRS_DIR=str(folder / "pairs"),
         SHADOW_TIMEOUT="2",
+        TMPDIR=str(folder),
     )
     with Serving(
         "tests.support.services.disruptive:Disruptive",
@@ -148,7 +149,9 @@ def test_what_a_candidate_does_to_its_process_reaches_no_caller_and_it_answers_a
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["killed", "stopped"])
-def test_nothing_that_a_candidate_started_outlives_its_worker(tmp_path: Path, how: str) -> None:
+def test_no_process_and_no_temporary_folder_of_a_candidate_outlives_its_worker(
+    tmp_path: Path, how: str
+) -> None:
     with served(tmp_path) as service:
         for conduct in ("forks", "forks a daemon", "runs fifty programs", "ignores all signals"):
             assert service.candidate(service.ask(conduct)[0]) in FINE
@@ -159,6 +162,7 @@ def test_nothing_that_a_candidate_started_outlives_its_worker(tmp_path: Path, ho
             os.kill(service.worker(), signal.SIGKILL)
             assert eventually(lambda: all(map(ended, service.started())), PATIENCE)
     assert eventually(lambda: all(map(ended, left)), PATIENCE)
+    assert not [*tmp_path.glob("pymp-*"), *tmp_path.glob("bentoml-flags-*")]
 
 
 def ended(pid: int) -> bool:

@@ -19,6 +19,8 @@ _UNCONFIRMED: Final = (
     "of alike requests, which `migrate(unit=...)` tells apart"
 )
 
+_BY_MINUTE: Final = "each minute counted once, since no pair names a unit (`migrate(unit=...)`)"
+
 _MOST: Final = 2.0**10
 """Largest multiple of the present data that is projected: more would say nothing useful."""
 
@@ -73,7 +75,11 @@ class LimitCheck:
             return self._undecided(value, error_rate, share)
         if self.by_unit is None or self._limits.contain(self.by_unit, error_rate):
             return self._check(Outcome.PASS, error_rate)
-        return self._by_units(self.by_unit)._undecided(self.by_unit.value or 0.0, error_rate, share)
+        by_units = self._by_units(self.by_unit)
+        check = by_units._undecided(self.by_unit.value or 0.0, error_rate, share)
+        if self.units or self.confirmed_by is None:
+            return check
+        return replace(check, reason=f"{check.reason}; {_BY_MINUTE}")
 
     def _failed(self, limit: float, share: float) -> Check:
         check = self._by_units(self._failing)._check(Outcome.FAIL, share, limit=limit)

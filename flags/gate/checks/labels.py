@@ -35,13 +35,13 @@ def label_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator
     given, gate = evidence.labels, playbook.gate_of(step)
     labelled = [each for each in evidence.outputs if each.labelling is not None]
     answers = [each for each in evidence.answers if each.labelled]
+    young = sum(each.early_labels.count for each in evidence.answers)
     if given is not None and given.requests:
         yield _unknown_labels(evidence, given, gate.advance.unknown_labels)
-    if given is not None and evidence.compared > 1 and not (labelled or answers):
+    if given is not None and evidence.compared > 1 and not (labelled or answers or young):
         yield _ambiguous_column(evidence, given)
     elif playbook.labels_wanted(step):
         if labelled or not (answers or _are_texts(evidence)):
-            young = sum(each.early_labels.count for each in evidence.answers)
             yield from _label_counts(evidence, labelled, given, playbook, step, young)
         for answer in answers:
             yield labels_of_answer(answer, playbook, step)

@@ -237,6 +237,17 @@ def test_recall_without_units_rolls_back_only_if_minutes_show_it(burst: int, out
     assert found.decision is (Decision.ROLLBACK if outcome == "fail" else Decision.HOLD)
 
 
+def test_recall_without_units_that_minutes_leave_open_says_that_minutes_are_counted() -> None:
+    kept = Paired(9_000, 200, 200, 600)
+    minutes = replace(in_bursts(kept, 100), alike=1.0, has_units=False)
+    of = {**labelled(kept), "quality": quality(kept, by_unit=minutes)}
+    recall = check(verdict(at(RAMP_50, **of), RAMP_50), "recall_loss")
+    assert recall.outcome is Outcome.INCONCLUSIVE
+    assert recall.reason.endswith(
+        "; each minute counted once, since no pair names a unit (`migrate(unit=...)`)"
+    )
+
+
 def test_a_unit_that_loses_block_after_block_counts_once_to_roll_back() -> None:
     one = UnitRecall((UnitShare(-1.0, 300), UnitShare(0.0, 300)), (UnitShare(-0.5, 2),), 1.0, 300.0)
     found = verdict(

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from flags.gate.checks.labels import label_checks
 from flags.gate.checks.number import NumberErrors, NumberEvidence, checks
-from flags.gate.evidence import UnitShare
+from flags.gate.evidence import Count, GivenLabels, UnitShare
 from flags.gate.verdict import Check, Outcome
 from flags.playbook.model import Playbook
 from tests.support.evidence import FLAG, evidence
@@ -21,7 +22,17 @@ def found(
     uncut: float | None = None,
     **changes: Any,
 ) -> dict[str, Check]:
-    """Judge numbers that all differ by `bias` and have larger errors, in parts of 4 units.
+    """Judge numbers that all differ by `bias` and have larger errors, in parts of 4 units."""
+    numbers = numbers_of(bias, error, uncut, **changes)
+    step = PLAYBOOK.steps_at(5)[0]
+    taken = replace(evidence(rollout=5, held=held), answers=(numbers,))
+    return {each.name: each for each in checks(numbers, taken, PLAYBOOK, step)}
+
+
+def numbers_of(
+    bias: float, error: float | None, uncut: float | None = None, **changes: Any
+) -> NumberEvidence:
+    """Return numbers that all differ by `bias` and have larger errors, in parts of 4 units.
 
     `uncut` is the mean difference where nothing is cut, if that is another one.
     """
@@ -51,10 +62,7 @@ def found(
         coverage={},
         coverage_p=None,
     )
-    numbers = replace(numbers, **changes)
-    step = PLAYBOOK.steps_at(5)[0]
-    taken = replace(evidence(rollout=5, held=held), answers=(numbers,))
-    return {each.name: each for each in checks(numbers, taken, PLAYBOOK, step)}
+    return replace(numbers, **changes)
 
 
 def test_numbers_that_are_far_higher_roll_back_once_the_evidence_is_a_day_old() -> None:
@@ -108,3 +116,14 @@ def test_a_bias_that_is_cut_says_what_it_is_without_that(bias: float, said: str)
     assert check.reason.endswith(f"; differences are cut at 4 spreads: {said} without that")
     as_counted = found(timedelta(days=2), bias=0.5, error=None)["number_bias"]
     assert "without that" not in as_counted.reason
+
+
+def test_labels_of_several_outputs_that_are_all_young_are_said_to_be_young() -> None:
+    prices = numbers_of(0.0, None, early_labels=Count(900, 900))
+    given = GivenLabels(900, 0, columns=("label.price", "label.tax"))
+    taken = replace(
+        evidence(rollout=10), answers=(prices, replace(prices, name="tax")), labels=given
+    )
+    judged = {each.name: each for each in label_checks(taken, PLAYBOOK, PLAYBOOK.steps_at(10)[0])}
+    assert judged["labels"].outcome is Outcome.INCONCLUSIVE
+    assert judged["labels"].reason.startswith("none of the 1,800 labels counts yet")

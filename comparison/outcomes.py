@@ -65,7 +65,7 @@ class Outcomes:
     is_tracked: bool = False
     lost: int = 0
     """Number of tracked outcomes that never arrived."""
-    open_ends: tuple[int, ...] = ()
+    unclosed_records: tuple[int, ...] = ()
     """As in `TrackedOutcomes`."""
 
     @property
@@ -199,7 +199,7 @@ def tracked_outcomes(name: str, tracked: TrackedOutcomes) -> Outcomes | None:
         tracked.repeated,
         is_tracked=True,
         lost=tracked.lost,
-        open_ends=tracked.open_ends,
+        unclosed_records=tracked.unclosed_records,
     )
 
 

@@ -134,7 +134,7 @@ def _whole_records(source: PairSource, ranges: ir.Table) -> pd.DataFrame | None:
 
     It can be used if the window has the first and the last pair of each worker.
     """
-    if source.accounting is None or (isinstance(source, DatedPairs) and source.set_aside):
+    if source.accounting is None or (isinstance(source, DatedPairs) and source.impossible_times):
         return None
     workers = {each.worker: each for each in source.accounting.workers}
     rows = []

@@ -39,7 +39,7 @@ class UnitAggregates:
     """Of the flips of a unit, between blocks."""
     hours: pd.DataFrame
     """Each unit once an hour, by `period`."""
-    hours_effect: float
+    hourly_design_effect: float
     """As `design_effect`, between hours. Without units, of flips within minutes; `design_effect` is
     then the larger one of these and of alarms."""
     is_quiet: bool = False
@@ -120,7 +120,7 @@ class OutputAggregates:
     """Thresholds that occurred, by side, ascending."""
     unscored: int
     """Pairs that lack a finite score of a side."""
-    unscored_sides: Mapping[str, int]
+    unscored_by_side: Mapping[str, int]
     """By side, pairs without a finite score of that side."""
     scores: pd.DataFrame
     joint: pd.DataFrame

@@ -62,9 +62,9 @@ class DatedPairs:
     """Pairs after this time are dated in the future, and set aside."""
     misdated: tuple[tuple[str, int], ...]
     """(worker, hour) of the hours that are set aside."""
-    set_aside: int
+    impossible_times: int
     """Number of pairs that are set aside."""
-    set_aside_of: Mapping[str, int]
+    impossible_times_of: Mapping[str, int]
     """Number of pairs that are set aside, by flag."""
     first: datetime
     """No pair with a possible time is earlier."""
@@ -139,7 +139,7 @@ class DatedPairs:
         """
         if until is None or nanoseconds(until) > self.end:
             until = self.until
-        if not self.set_aside:
+        if not self.impossible_times:
             return self.source.counted(counts, since, until, prepared)
         if not self.keeps_counts:
             return counted_once(counts, self.table(since, until), prepared)
@@ -158,7 +158,7 @@ class DatedPairs:
     @property
     def place_tables(self) -> PlaceTables | None:
         """Return the tables of the other source; None if a pair is set aside."""
-        return None if self.set_aside else self.source.place_tables
+        return None if self.impossible_times else self.source.place_tables
 
     def repeated(self) -> ir.Table | None:
         """Return the repeated pairs of the other source."""

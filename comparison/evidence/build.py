@@ -25,10 +25,10 @@ from comparison.evidence.notes import (
     output_notes,
     window_notes,
 )
-from comparison.evidence.outside import outside
 from comparison.evidence.quality import quality
 from comparison.evidence.score_counts import ScoreCounts
 from comparison.evidence.tails import tails
+from comparison.evidence.uncompared import uncompared
 from comparison.evidence.unit_recall import unit_recall
 from comparison.evidence.units import unit_alarms
 from comparison.pairs.accounting import Accounting
@@ -58,17 +58,17 @@ def evidence(
     references: References | None = None,
     contradicted: int = 0,
     now: datetime | None = None,
-    begun: datetime | None = None,
-    visit: int = 1,
-    set_aside: int = 0,
+    comparable_since: datetime | None = None,
+    steps_taken: int = 1,
+    impossible_times: int = 0,
     warm_up: int = 0,
     thresholds_since: datetime | None = None,
 ) -> Evidence:
     """Return the evidence on a step that has been at `rollout` since `since`.
 
-    `begun` is the time from which on pairs with the present candidate count (None: from `since`),
-    `visit` the number of its steps so far, `thresholds_since` the time of a change of thresholds
-    within the step.
+    `comparable_since` is the time from which on pairs with the present candidate count (None: from
+    `since`), `steps_taken` the number of its steps so far, `thresholds_since` the time of a change
+    of thresholds within the step.
 
     `until` is the time at which the evidence is taken; all times need a time zone. `aggregates`
     are counts of this window and rollout. `accounting` is that of the pair files, None without
@@ -79,9 +79,14 @@ def evidence(
     accounting = accounting.of_flag(aggregates.flag) if accounting else None
     pairs = aggregates.pairs
     here = pairs.loc[pairs["part"] == "step"]
-    carried = here if begun is None else pairs
+    carried = here if comparable_since is None else pairs
     window = _window(aggregates, carried, since, until, rollout)
-    window = replace(window, begun=begun or since, visit=visit, set_aside=set_aside)
+    window = replace(
+        window,
+        comparable_since=comparable_since or since,
+        steps_taken=steps_taken,
+        impossible_times=impossible_times,
+    )
     trust = replace(
         integrity(aggregates, here, carried, accounting, now or until),
         thresholds_since=thresholds_since,
@@ -141,10 +146,10 @@ def _window(
         first=_datetime_or_none(here["first"].min()),
         last=_datetime_or_none(here["last"].max()),
         pairs=int(here["n"].sum()),
-        other_rollouts=int(others["n"].sum()),
-        begun=since,
-        carried=int(carried["n"].sum()),
-        without_rollout=int(others.loc[others["rollout"].isna(), "n"].sum()),
+        pairs_of_other_rollouts=int(others["n"].sum()),
+        comparable_since=since,
+        comparable_pairs=int(carried["n"].sum()),
+        pairs_without_rollout=int(others.loc[others["rollout"].isna(), "n"].sum()),
         gaps=tuple(_gaps(aggregates.traffic, since, until)),
     )
 
@@ -175,14 +180,14 @@ def _output(output: OutputAggregates) -> Output:
         ranks, by_rank = JointCounts.of(ranked), ScoreCounts.of(ranked.scores)
     offer = calibrate(by_rank["candidate"])
     alarms = sum_alarms(output.alarms) if len(output.alarms) else None
-    left_out = outside(output, alarms)
+    left_out = uncompared(output, alarms)
     by_unit = unit_alarms(output.by_unit, alarms) if output.by_unit and alarms else None
     is_quiet = output.by_unit is not None and output.by_unit.is_quiet
     return Output(
         name=output.name,
         paired=joint.total,
         unscored=output.unscored,
-        unscored_sides=output.unscored_sides,
+        unscored_by_side=output.unscored_by_side,
         thresholds={side: tuple(values) for side, values in output.thresholds.items()},
         alarms=alarms,
         segments=_segments(output.segments),
@@ -193,10 +198,10 @@ def _output(output: OutputAggregates) -> Output:
         quality=_quality(output, ranks, by_rank),
         calibration=negated_calibration(offer) if below else offer,
         by_unit=None if is_quiet else by_unit,
-        quiet_by_unit=by_unit if is_quiet else None,
-        outside=left_out.share if left_out else None,
-        least=left_out.least if left_out and alarms else None,
-        most=left_out.most if left_out and alarms else None,
+        no_alarms_by_unit=by_unit if is_quiet else None,
+        uncompared=left_out.share if left_out else None,
+        lowest_alarms=left_out.lowest if left_out and alarms else None,
+        highest_alarms=left_out.highest if left_out and alarms else None,
         tails=tails(joint),
         labelling=labelling(output.coverage, output.unit_positives),
     )

@@ -12,7 +12,7 @@ from comparison.evidence.health import by_value
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.sides import SIDES
 from comparison.pairs.workers import Worker
-from flags.gate.evidence import Count, Integrity, OpenEnd, Sampled
+from flags.gate.evidence import Count, Integrity, Sampled, UnclosedRecord
 
 
 def integrity(
@@ -34,14 +34,16 @@ def integrity(
         expected=expected,
         duplicates=aggregates.duplicates,
         unreadable=accounting.torn + accounting.corrupt if accounting else 0,
-        active=Count(int(pairs.loc[active, "n"].sum()), int(pairs["n"].sum())),
+        candidate_active=Count(int(pairs.loc[active, "n"].sum()), int(pairs["n"].sum())),
         noise=_noise(aggregates.noise),
-        drawn=Count(*aggregates.drawn) if aggregates.drawn else None,
+        candidate_units=Count(*aggregates.drawn) if aggregates.drawn else None,
         sampled=_sampled(aggregates.sampled),
-        batched=None if aggregates.batched is None else Count(*aggregates.batched),
+        batch_disagreement=None if aggregates.batched is None else Count(*aggregates.batched),
         models={side: by_value(carried, f"{side}_model") for side in SIDES},
-        open_ends=None if accounting is None else _open_ends(aggregates, accounting, now),
-        renumbered=0 if accounting is None else _renumbered(aggregates, accounting),
+        unclosed_records=None
+        if accounting is None
+        else _unclosed_records(aggregates, accounting, now),
+        reused_numbers=0 if accounting is None else _reused_numbers(aggregates, accounting),
     )
 
 
@@ -53,26 +55,26 @@ def _sampled(sums: tuple[int, int, float, float] | None) -> Sampled | None:
     return Sampled(Count(scored, n), shares / n, math.sqrt(variation) / 2)
 
 
-def _open_ends(
+def _unclosed_records(
     aggregates: Aggregates, accounting: Accounting, now: datetime
-) -> tuple[OpenEnd, ...]:
+) -> tuple[UnclosedRecord, ...]:
     """Return the workers that may have been killed, and whose last pair lies in the window.
 
     A worker that was seen lately still runs. A worker with pairs after the window lacks none in it.
     """
     last = dict(zip(aggregates.workers["worker"].map(str), aggregates.workers["last"], strict=True))
     return tuple(
-        OpenEnd(each.worker, each.seen, each.may_lack)
-        for each in accounting.open_ends(now)
+        UnclosedRecord(each.worker, each.last_seen, each.max_lost_pairs)
+        for each in accounting.unclosed_records(now)
         if (each.worker not in last or last[each.worker] == each.last)
         and (each.worker in last or (each.expected and not each.found))
     )
 
 
-def _renumbered(aggregates: Aggregates, accounting: Accounting) -> int:
+def _reused_numbers(aggregates: Aggregates, accounting: Accounting) -> int:
     """Count the pairs with a number that another pair has, of workers with pairs in the window."""
     here = set(aggregates.workers["worker"].map(str))
-    return sum(each.renumbered for each in accounting.workers if each.worker in here)
+    return sum(each.reused_numbers for each in accounting.workers if each.worker in here)
 
 
 def _completeness(windowed: pd.DataFrame, workers: Sequence[Worker]) -> tuple[int, int | None]:

@@ -27,16 +27,16 @@ LISTED: Final = 5
 
 def window_notes(window: Window, now: datetime | None = None) -> Iterator[str]:
     """Yield notes on pairs of other rollouts and with wrong times."""
-    if window.other_rollouts:
-        unknown = window.without_rollout
+    if window.pairs_of_other_rollouts:
+        unknown = window.pairs_without_rollout
         said = f", {unknown:,} of them without any" if unknown else ""
         yield (
-            f"left out: {plural(window.other_rollouts, 'pair')} made while the worker saw another "
-            f"rollout than {window.rollout:g}{said}"
+            f"left out: {plural(window.pairs_of_other_rollouts, 'pair')} made while the worker saw "
+            f"another rollout than {window.rollout:g}{said}"
         )
-    if window.set_aside:
+    if window.impossible_times:
         yield (
-            f"set aside: {plural(window.set_aside, 'pair')} with a time that cannot be: before "
+            f"set aside: {plural(window.impossible_times, 'pair')} with an impossible time: before "
             "2020, in the future, or against the order of the worker's numbers: a clock was wrong"
         )
     if window.first and window.first < window.since:

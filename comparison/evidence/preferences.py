@@ -29,8 +29,8 @@ def preference_evidence(
     return PreferenceEvidence(
         output=output,
         units=tuple(UnitPreference(least, most, n) for (least, most), n in sorted(counted.items())),
-        prompts=len(judged),
-        unjudged=int((judged["least"] < judged["most"]).sum()),
+        pairs=len(judged),
+        failed=int((judged["least"] < judged["most"]).sum()),
         position=_shares(orders["first"].dropna()),
         consistent=Count(int(both.sum()), len(both)),
         same_model=_shares((same_model["least"] + same_model["most"]) / 2),

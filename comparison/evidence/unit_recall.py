@@ -14,7 +14,7 @@ def unit_recall(counts: UnitPositives) -> UnitRecall:
     return UnitRecall(
         shares=_shares(blocks),
         once=_shares(once),
-        alike=mean_burst_size(blocks) if counts.has_units else 1.0,
+        mean_burst_size=mean_burst_size(blocks) if counts.has_units else 1.0,
         design_effect=counts.design_effect,
         has_units=counts.has_units,
     )

@@ -15,7 +15,7 @@ def unit_alarms(counts: UnitAggregates, alarms: Paired) -> UnitAlarms:
     return UnitAlarms(
         units=counts.units,
         requests=counts.requests,
-        block=None if counts.block is None else counts.block / _NANOSECONDS,
+        block_seconds=None if counts.block is None else counts.block / _NANOSECONDS,
         alarms=_with_total(sum_alarms(counts.blocks), total),
         once=_with_total(sum_alarms(counts.once), total),
         segments=tuple(
@@ -28,7 +28,7 @@ def unit_alarms(counts: UnitAggregates, alarms: Paired) -> UnitAlarms:
             Period(pd.Timestamp(start).to_pydatetime(warn=False), table)
             for start, table in alarms_by(counts.hours, "period")
         ),
-        hours_effect=counts.hours_effect,
+        hourly_design_effect=counts.hourly_design_effect,
     )
 
 

@@ -1,4 +1,4 @@
-"""The pairs of one flag: its runs, its visits, and the beginning of its present candidate."""
+"""The pairs of one flag: its runs, the steps taken, and the beginning of its present candidate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ from comparison.judgement.runs import (
     moment,
     rollouts,
     slot_size,
-    visits,
+    steps_taken,
 )
 from comparison.pairs.reader import Pairs
 from comparison.summary.empty_place import empty_place_message
@@ -90,9 +90,9 @@ class FlagPairs:
         """
         slots = self._slots(("rollout",))
         run = latest_run(slots, rollout)
-        if run is None and slots.empty and self.set_aside:
+        if run is None and slots.empty and self.impossible_times:
             raise NoPairsError(
-                f"{self.source.name}: all {self.set_aside:,} pairs have a time that cannot be "
+                f"{self.source.name}: all {self.impossible_times:,} pairs have an impossible time "
                 "(before 2020, in the future, or against the order of the worker's numbers): a "
                 "clock was wrong, or times are not nanoseconds since 1970"
             )
@@ -113,10 +113,10 @@ class FlagPairs:
         return FlagPairs(self.flag, DatedPairs.of(self.source, now))
 
     @property
-    def set_aside(self) -> int:
+    def impossible_times(self) -> int:
         """Count the pairs of the flag whose time is impossible."""
         dated = self.source
-        return dated.set_aside_of.get(self.flag, 0) if isinstance(dated, DatedPairs) else 0
+        return dated.impossible_times_of.get(self.flag, 0) if isinstance(dated, DatedPairs) else 0
 
     def candidate_since(self, until: datetime) -> datetime:
         """Return the time from which on both sides have had their present models and thresholds.
@@ -128,9 +128,9 @@ class FlagPairs:
         begun = models_since(slots) if len(slots) else None
         return self.settled(None, begun or _EARLIEST, until, given=False)
 
-    def visits(self, since: datetime, until: datetime) -> int:
+    def steps_taken(self, since: datetime, until: datetime) -> int:
         """Return the number of steps of the flag in a window; each return to a step counts."""
-        return visits(self.rollout_slots(since, until))
+        return steps_taken(self.rollout_slots(since, until))
 
     def settled(
         self, rollout: float | None, since: datetime, until: datetime, *, given: bool

@@ -73,12 +73,12 @@ def take_evidence(
         flag_pairs.source,
         flag=flag_pairs.flag,
         rollout=run.rollout,
-        since=times.begun or times.since,
+        since=times.comparable_since or times.since,
         until=times.until,
         labels=labels,
         label_cutoff=cut_off(now, label_delay),
         thresholds=thresholds,
-        step_since=None if times.begun is None else times.since,
+        step_since=None if times.comparable_since is None else times.since,
     )
     taken = evidence(
         count(
@@ -95,13 +95,17 @@ def take_evidence(
         references=references,
         contradicted=labels.facts.contradicted if labels else 0,
         now=now,
-        begun=times.begun,
-        visit=flag_pairs.visits(times.begun, times.until) if times.begun else 1,
-        set_aside=flag_pairs.set_aside,
+        comparable_since=times.comparable_since,
+        steps_taken=flag_pairs.steps_taken(times.comparable_since, times.until)
+        if times.comparable_since
+        else 1,
+        impossible_times=flag_pairs.impossible_times,
         thresholds_since=times.thresholds_since,
         warm_up=warm_up,
     )
-    taken = replace(taken, window=replace(taken.window, is_cut=times.is_cut))
+    taken = replace(
+        taken, window=replace(taken.window, step_began_earlier=times.step_began_earlier)
+    )
     seen_until = min(now, window.until or now)
     return with_outcomes(
         with_preferences(taken, flag_pairs, additions.preferences),
@@ -109,7 +113,7 @@ def take_evidence(
         prepared,
         additions,
         plans or {},
-        since=window.drawn_since or times.begun,
+        since=window.drawn_since or times.comparable_since,
         now=seen_until,
         label_cutoff=cut_off(seen_until, label_delay),
     )
@@ -122,11 +126,11 @@ class _Times:
     since: datetime
     """Beginning of the step, or of the candidate's present model or threshold if that is later."""
     until: datetime
-    begun: datetime | None
+    comparable_since: datetime | None
     """Beginning of the evidence that is carried to the step; None: none is carried."""
     thresholds_since: datetime | None
     """Time of a change of thresholds after a given `since`; None without a change."""
-    is_cut: bool
+    step_began_earlier: bool
     """Whether `_CUT` or more is left out at the beginning of the step."""
 
     @classmethod
@@ -136,10 +140,10 @@ class _Times:
         until = window.until or (max(now, run.until) if run.newest else run.until)
         if given >= until:
             raise WindowEmptyError(f"the window ends ({until}) before it begins ({given})")
-        begun = flag_pairs.candidate_since(until) if window.carries else None
+        comparable_since = flag_pairs.candidate_since(until) if window.carries else None
         changed = None
-        if begun is not None:
-            since = max(given, begun)
+        if comparable_since is not None:
+            since = max(given, comparable_since)
         else:
             is_chosen = window.since is not None
             since = flag_pairs.settled(run.rollout, given, until, given=is_chosen)
@@ -148,9 +152,9 @@ class _Times:
         return cls(
             since=since,
             until=until,
-            begun=begun,
+            comparable_since=comparable_since,
             thresholds_since=changed if changed and changed > since else None,
-            is_cut=since - given >= _CUT,
+            step_began_earlier=since - given >= _CUT,
         )
 
 

@@ -103,7 +103,7 @@ def _changes(
     if dated.ahead is not None:
         yield dated.ahead
     accounting = dated.accounting
-    if accounting is not None and (end := accounting.next_open_end(now)) is not None:
+    if accounting is not None and (end := accounting.next_unclosed_record(now)) is not None:
         yield end
     delays = [plan.label_cut_off] if additions.labels else []
     for each in known_outcomes(flag_pairs, additions):
@@ -111,7 +111,7 @@ def _changes(
         delays += [metric.cut_off for metric in plans]
         later = each.frame["time"].dropna()
         yield from _moments(later[later >= nanoseconds(now)].tolist(), timedelta())
-        yield from (end for end in _moments(each.open_ends, SILENCE) if end >= now)
+        yield from (end for end in _moments(each.unclosed_records, SILENCE) if end >= now)
     for delay in delays:
         if dated.last >= cut_off(now, delay):  # else all pairs are old enough
             yield max(next_cut_off(now, delay), next_cut_off(dated.first + delay, delay))

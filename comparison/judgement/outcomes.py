@@ -21,6 +21,7 @@ from comparison.judgement.flag_pairs import FlagPairs
 from comparison.outcomes import MetricRows, Outcomes, by_metric, tracked_outcomes
 from flags.gate.checks.outcomes import WHOLE_COVERAGE
 from flags.gate.evidence import Count, Evidence, OutcomeMetric
+from flags.gate.number_format import plural
 from flags.playbook.outcomes import OutcomePlan
 
 SILENCE: Final = timedelta(minutes=5)
@@ -113,7 +114,7 @@ class _MetricCounter:
             repeated=outcomes.repeated,
             contradicted=rows.contradicted,
             lost=outcomes.lost,
-            open_ends=self._open_ends(outcomes),
+            unclosed_records=self._unclosed_records(outcomes),
             is_tracked=outcomes.is_tracked,
         )
         if outcomes.is_tracked and name not in self._plans:
@@ -132,10 +133,10 @@ class _MetricCounter:
         over_time = ratio_over_time(counts)
         return replace(_counted(start, counts), obstacle=obstacle, over_time=over_time)
 
-    def _open_ends(self, outcomes: Outcomes) -> int:
+    def _unclosed_records(self, outcomes: Outcomes) -> int:
         """Count the processes that have been silent for `SILENCE`: the others may still run."""
         latest = nanoseconds(self._drawn.now - SILENCE)
-        return sum(last < latest for last in outcomes.open_ends)
+        return sum(last < latest for last in outcomes.unclosed_records)
 
     def _obstacle(self, rows: MetricRows, plan: OutcomePlan) -> str | None:
         """Return why the outcomes cannot be compared by the plan, None if they can."""
@@ -231,10 +232,11 @@ def _notes(metric: OutcomeMetric, plans: Mapping[str, OutcomePlan]) -> Iterator[
         yield f"{name} is not in the playbook: taken as harm where it rises, with the defaults"
     if metric.without_pair:
         yield f"{name}: {metric.without_pair:,} of {metric.outcomes:,} outcomes belong to no pair"
-    if metric.open_ends:
+    if metric.unclosed_records:
         yield (
-            f"{name}: {metric.open_ends:,} of those that track outcomes left no stop record and "
-            "have been silent for five minutes: if one was killed, its last outcomes are missing"
+            f"{name}: {plural(metric.unclosed_records, 'program')} that tracked outcomes left no "
+            "stop record and wrote nothing for five minutes: if one was killed, its last outcomes "
+            "are missing"
         )
     if metric.outside:
         yield (

@@ -33,7 +33,7 @@ def with_preferences(
     rows = preferences.frame.merge(_judged_pairs(flag_pairs, preferences), on=ID, how="left")
     unknown = rows["time"].isna()
     window = evidence.window
-    begin, end = (pd.Timestamp(each).value for each in (window.begun, window.until))
+    begin, end = (pd.Timestamp(each).value for each in (window.comparable_since, window.until))
     same_model = (rows["primary_model"] == rows["candidate_model"]).fillna(False).astype(bool)
     inside = ((rows["time"] >= begin) & (rows["time"] < end)).fillna(False).astype(bool)
     inside &= ~same_model
@@ -47,7 +47,7 @@ def with_preferences(
         )
         for output, part in rows.groupby("output", dropna=False, sort=True)
     )
-    taken = tuple(each for each in taken if each.prompts or each.same_model)
+    taken = tuple(each for each in taken if each.pairs or each.same_model)
     left_out = int((~unknown & ~inside & ~noise).sum())
     notes = _notes(preferences, len(rows), int(unknown.sum()), left_out)
     return replace(

@@ -111,7 +111,7 @@ def _have_ended(slots: pd.DataFrame, others: pd.DataFrame, run: PairRun, begun: 
     return bool(share * after >= MAJORITY)
 
 
-def visits(slots: pd.DataFrame) -> int:
+def steps_taken(slots: pd.DataFrame) -> int:
     """Return the number of runs: a return to an earlier rollout counts again."""
     known = slots.dropna(subset=["rollout"]).sort_values("slot", kind="stable")
     known = known.assign(part=_parts(known))

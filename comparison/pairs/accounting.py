@@ -59,20 +59,24 @@ class Accounting:
         workers = tuple(each for each in self.workers if each.worker in names)
         return replace(self, workers=workers, **_totals(workers))
 
-    def open_ends(self, now: datetime) -> tuple[Worker, ...]:
+    def unclosed_records(self, now: datetime) -> tuple[Worker, ...]:
         """Return the workers that ended and did not record a stop: they may have been killed."""
         latest = min(now, self.as_of or now) - _SILENCE
         return tuple(
             each
             for each in self.workers
-            if not each.stopped and (each.seen is None or each.seen < latest)
+            if not each.stopped and (each.last_seen is None or each.last_seen < latest)
         )
 
-    def next_open_end(self, now: datetime) -> datetime | None:
-        """Return the next time at which `open_ends` may return more workers, None if never."""
+    def next_unclosed_record(self, now: datetime) -> datetime | None:
+        """Return the next time at which `unclosed_records` may return more, None if never."""
         if self.as_of is not None and self.as_of <= now:
             return None
-        begins = (each.seen + _SILENCE for each in self.workers if each.seen and not each.stopped)
+        begins = (
+            each.last_seen + _SILENCE
+            for each in self.workers
+            if each.last_seen and not each.stopped
+        )
         return min((each for each in begins if each >= now), default=None)
 
 

@@ -34,7 +34,7 @@ class TrackedOutcomes:
     lost: int = 0
     """Outcomes missing between the numbers found, and up to the last number of a closing record."""
     repeated: int = 0
-    open_ends: tuple[int, ...] = ()
+    unclosed_records: tuple[int, ...] = ()
     """For each worker without a closing record, the time of its last outcome: later ones may be
     lost."""
 
@@ -49,7 +49,7 @@ class TrackedOutcomes:
         frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
         repeated = frame["span_id"].duplicated()
         frame = frame.loc[~repeated].reset_index(drop=True)
-        return cls(frame, _lost(frame, known), int(repeated.sum()), _open_ends(frame, known))
+        return cls(frame, _lost(frame, known), int(repeated.sum()), _unclosed_records(frame, known))
 
 
 def tracked_row(span: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def tracked_row(span: Mapping[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _open_ends(frame: pd.DataFrame, records: Iterable[Mapping[str, Any]]) -> tuple[int, ...]:
+def _unclosed_records(frame: pd.DataFrame, records: Iterable[Mapping[str, Any]]) -> tuple[int, ...]:
     """Return the time of the last outcome of each worker without a closing record."""
     stopped = {
         str(each.get(attributes.WORKER_ID))

@@ -34,15 +34,15 @@ class Worker:
     stopped: bool
     begin_removed: bool
     dropped: int
-    seen: datetime | None = None
+    last_seen: datetime | None = None
     """The time of its last pair or last count, whichever is later."""
-    may_lack: int | None = None
+    max_lost_pairs: int | None = None
     """If the worker was killed: how many pairs it can have recorded after its last count. None if
     it left no count, so that this is unknown."""
     service: str | None = None
     flags: tuple[str, ...] = ()
     """The flags of its pairs."""
-    renumbered: int = 0
+    reused_numbers: int = 0
     """Pairs with the number of another pair: two processes use this worker's name."""
 
 
@@ -50,7 +50,7 @@ class Numbers(NamedTuple):
     """The sequence numbers of a worker's pairs: smallest, largest, and how many distinct ones.
 
     `time` is the time of its last pair, in Unix nanoseconds, `flags` are the flags of its pairs,
-    `renumbered` counts the pairs with the number of another pair.
+    `reused_numbers` counts the pairs with the number of another pair.
     """
 
     first: int | None = None
@@ -58,7 +58,7 @@ class Numbers(NamedTuple):
     found: int = 0
     time: int | None = None
     flags: tuple[str, ...] = ()
-    renumbered: int = 0
+    reused_numbers: int = 0
 
 
 Sequences = Mapping[str, Numbers]
@@ -94,7 +94,7 @@ def _worker(
     counts: Sequence[WorkerCount],
     as_of: int,
 ) -> Worker:
-    first, last, found, last_time, flags, renumbered = numbers
+    first, last, found, last_time, flags, reused_numbers = numbers
     started = any(record.get(attributes.WORKER_EVENT) == "start" for record in records)
     closing = [record for record in records if record.get(attributes.WORKER_EVENT) == "stop"]
     last_count = max(counts, key=lambda count: count.at, default=None)
@@ -121,11 +121,11 @@ def _worker(
         stopped=bool(closing) or (last_count is not None and last_count.closed),
         begin_removed=begin > 1,
         dropped=max([*dropped, last_count.dropped if last_count else 0]),
-        seen=moment(max((each for each in times if each is not None), default=None)),
-        may_lack=_max_after(last_count) if last_count else None,
+        last_seen=moment(max((each for each in times if each is not None), default=None)),
+        max_lost_pairs=_max_after(last_count) if last_count else None,
         service=next((str(name) for name in services if name is not None), None),
         flags=flags,
-        renumbered=renumbered,
+        reused_numbers=reused_numbers,
     )
 
 

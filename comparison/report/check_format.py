@@ -46,7 +46,7 @@ class WrittenCheck:
 def write_check(check: Check, judgement: Judgement, evidence: Evidence) -> WrittenCheck:
     """Return the cells of a check; the output is named if there are several."""
     window, named = evidence.window, evidence.compared > 1
-    age = window.until - window.begun
+    age = window.until - window.comparable_since
     limits = check_limits(check, judgement.playbook, judgement.step, age)
     write = _precise(check, limits)
     has_interval = check.low is not None or check.high is not None

@@ -68,7 +68,7 @@ CHECKS: Final = {
     "thresholds": CheckRow(number),
     "completeness": CheckRow(percent),
     "worker_ends": CheckRow(percent),
-    "set_aside": CheckRow(percent, "pairs of no time"),
+    "impossible_times": CheckRow(percent, "pairs with an impossible time"),
     "flag_errors": CheckRow(percent, "pairs whose flag failed"),
     "noise": CheckRow(percent),
     "batch_disagreement": CheckRow(percent),

@@ -107,7 +107,8 @@ def _missing(metric: OutcomeMetric) -> Iterator[str]:
         yield f"{plural(metric.outside, 'outcome')} before the request, or after the cut-off"
     if metric.lost:
         yield f"{plural(metric.lost, 'tracked outcome')} that never arrived"
-    if metric.open_ends:
-        yield f"{plural(metric.open_ends, 'program')} that tracked outcomes without a stop record"
+    if metric.unclosed_records:
+        programs = plural(metric.unclosed_records, "program")
+        yield f"{programs} that tracked outcomes without a stop record"
     if metric.mixed.count:
         yield f"{plural(metric.mixed.count, 'unit')} that saw both sides"

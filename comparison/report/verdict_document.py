@@ -89,7 +89,7 @@ class VerdictDocument:
 
 
 def _limits(check: Check, evidence: Evidence, judgement: Judgement) -> CheckLimits:
-    age = evidence.window.until - evidence.window.begun
+    age = evidence.window.until - evidence.window.comparable_since
     found = check_limits(check, judgement.playbook, judgement.step, age)
     advance, rollback = (None if each is None else each.value for each in found)
     return CheckLimits(

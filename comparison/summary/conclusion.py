@@ -92,7 +92,7 @@ def _completeness(summary: Summary) -> Iterator[str]:
             f"missing{reported} (completeness {percent(accounting.completeness)}, "
             f"limit {percent(COMPLETENESS_LIMIT)}): HOLD until the loss is explained"
         )
-    if again := sum(worker.renumbered for worker in accounting.workers):
+    if again := sum(worker.reused_numbers for worker in accounting.workers):
         yield (
             f"{plural(again, 'pair')} with the number of another one of the same worker: HOLD, two "
             "processes go by its name, so a lost pair may not show"

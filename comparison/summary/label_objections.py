@@ -40,7 +40,7 @@ def with_labels(conclusion: Conclusion, evidence: Evidence) -> Conclusion:
 def _quality(evidence: Evidence) -> Iterator[Check]:
     """Yield the gate's checks of quality, as if the evidence were two days old."""
     window = evidence.window
-    old = replace(window, begun=window.until - timedelta(days=2))
+    old = replace(window, comparable_since=window.until - timedelta(days=2))
     playbook = Playbook(flag=window.flag)
     given = replace(evidence, window=old), playbook, playbook.steps[0]
     for check in (*quality_checks(*given), *answer_checks(*given)):

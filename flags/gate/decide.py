@@ -89,8 +89,8 @@ def _ending(evidence: Evidence, until: datetime) -> Evidence:
 
 def _day(window: Window) -> datetime:
     """Return the end of the first day if it has passed, else the beginning of the evidence."""
-    a_day = window.begun + timedelta(days=1)
-    return a_day if a_day <= window.until else window.begun
+    a_day = window.comparable_since + timedelta(days=1)
+    return a_day if a_day <= window.until else window.comparable_since
 
 
 def _hour(window: Window) -> datetime:

@@ -57,7 +57,7 @@ def _by_hand(random: np.random.Generator) -> bool:
             periods,
             alarms,
             step,
-            window={"visit": visit},
+            window={"steps_taken": visit},
             health={
                 "failures": Paired(0, 0, failures, alarms.pairs - failures),
                 "fallbacks": Count(fallbacks, served),

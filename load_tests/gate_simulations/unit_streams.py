@@ -84,13 +84,13 @@ def counted(units: int, requests: int, rows: pd.DataFrame, day: int) -> tuple[Pa
     by_unit = UnitAlarms(
         units=units,
         requests=requests,
-        block=None if block is None else block / 1e9,
+        block_seconds=None if block is None else block / 1e9,
         alarms=_table(blocks),
         once=once,
         segments=(),
         design_effect=1.0 if block is None else _effect(blocks),
         periods=_periods(hours),
-        hours_effect=_effect(hours),
+        hourly_design_effect=_effect(hours),
     )
     return _table(rows, requests), by_unit
 

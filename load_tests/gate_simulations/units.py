@@ -85,7 +85,7 @@ def _unnamed(random: np.random.Generator, *, size: int) -> bool:
         )
         counts = total(each.alarms for each in requests)
         named = UnitAlarms(
-            0, 0, None, counts, counts, (), effect, tuple(requests), hours_effect=effect
+            0, 0, None, counts, counts, (), effect, tuple(requests), hourly_design_effect=effect
         )
         shown = output(counts, periods=tuple(requests), by_unit=named)
         found = evidence(shown, rollout=10, held=timedelta(days=len(requests)))
@@ -145,14 +145,14 @@ def _timeouts(random: np.random.Generator) -> bool:
     table = Paired(alarms - lost, 0, 0, n - alarms)
     least = Paired(alarms - lost, lost, 0, n - alarms)
     most = Paired(alarms, 0, 0, n - alarms)
-    found = output(table, least=least, most=most, outside=Count(lost, n))
+    found = output(table, lowest_alarms=least, highest_alarms=most, uncompared=Count(lost, n))
     return _decisions(found, 0, Playbook(flag=FLAG)) is Decision.ADVANCE
 
 
 def _without_threshold(random: np.random.Generator) -> bool:
     """Say whether the gate advances if 90 % of the pairs have no threshold."""
     table = Paired(*map(int, random.multinomial(60_000, _shares(1.0, overlap=0.95))))
-    found = output(table, outside=Count(9 * table.pairs, 10 * table.pairs))
+    found = output(table, uncompared=Count(9 * table.pairs, 10 * table.pairs))
     return _decisions(found, 0, Playbook(flag=FLAG)) is Decision.ADVANCE
 
 
@@ -182,7 +182,9 @@ def _drawn(random: np.random.Generator, runs: int) -> Array:
         for _look in range(_LOOKS):
             users += 2_000
             candidate += int(random.binomial(2_000, 0.1))
-            found = evidence(output(), rollout=10, integrity={"drawn": Count(candidate, users)})
+            found = evidence(
+                output(), rollout=10, integrity={"candidate_units": Count(candidate, users)}
+            )
             checks = integrity_checks(found, playbook, step)
             [check] = [each for each in checks if each.name == "sample_ratio_p"]
             failed |= check.outcome == "fail"

@@ -92,7 +92,7 @@ def _checks(cells: Array) -> list[Check]:
     ).astype(HOUR_CELLS)
     alarmed = counts[["primary_alarm", "candidate_alarm", "n"]]
     by_request = UnitAggregates(
-        0, 0, None, alarmed, alarmed, empty(SEGMENT_CELLS), 1.0, counts, hours_effect=1.0
+        0, 0, None, alarmed, alarmed, empty(SEGMENT_CELLS), 1.0, counts, hourly_design_effect=1.0
     )
     counted = without_bursts(by_request, minutes.assign(n=cells.sum(axis=1)))
     alarms = total(each.alarms for each in periods)

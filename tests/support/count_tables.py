@@ -106,7 +106,7 @@ def output(
             for side, limit in zip(SIDES, thresholds, strict=True)
         },
         unscored=int((~scored).sum()),
-        unscored_sides={
+        unscored_by_side={
             side: int((~np.isfinite(score)).sum())
             for side, score in zip(SIDES, scores, strict=True)
         },

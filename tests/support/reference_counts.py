@@ -56,7 +56,7 @@ def assert_equal_outputs(found: OutputAggregates, expected: OutputAggregates) ->
     assert found.grid == expected.grid
     assert found.thresholds == expected.thresholds
     assert found.unscored == expected.unscored
-    assert found.unscored_sides == expected.unscored_sides
+    assert found.unscored_by_side == expected.unscored_by_side
     for name in OUTPUT_TABLES:
         pd.testing.assert_frame_equal(getattr(found, name), getattr(expected, name), obj=name)
     _assert_equal_units(found.by_unit, expected.by_unit)
@@ -81,7 +81,7 @@ def _assert_equal_units(found: UnitAggregates | None, expected: UnitAggregates |
         pd.testing.assert_frame_equal(held, wanted, obj=f"units: {name}")
     for name in UNIT_FIGURES:
         assert getattr(found, name) == getattr(expected, name), name
-    for name in ("design_effect", "hours_effect") if expected.units else ():
+    for name in ("design_effect", "hourly_design_effect") if expected.units else ():
         assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-12), name
 
 
@@ -213,7 +213,7 @@ def _output(step: pd.DataFrame, output: str, *, labelled: bool) -> OutputAggrega
         grid=grid,
         thresholds=used,
         unscored=int((ok & ~scored).sum()),
-        unscored_sides={side: int((ok & ~np.isfinite(scores[side])).sum()) for side in SIDES},
+        unscored_by_side={side: int((ok & ~np.isfinite(scores[side])).sum()) for side in SIDES},
         scores=_scores(table.loc[scored]),
         joint=_count(
             table.loc[scored]
@@ -342,7 +342,7 @@ def _units(step: pd.DataFrame, decided: pd.DataFrame) -> UnitAggregates:
             hours.assign(period=pd.to_datetime(hours["hour"], utc=True)),
             {"period": "datetime64[ns, UTC]", **CELLS},
         ),
-        hours_effect=_design_effect(hours) if units else 1.0,
+        hourly_design_effect=_design_effect(hours) if units else 1.0,
         is_quiet=is_quiet,
     )
 

@@ -300,9 +300,9 @@ def window(pairs: int, **changes: Any) -> Window:
         first=SINCE + timedelta(seconds=2) if pairs else None,
         last=SINCE + timedelta(days=7, seconds=-3) if pairs else None,
         pairs=pairs,
-        other_rollouts=0,
-        begun=SINCE,
-        carried=pairs,
+        pairs_of_other_rollouts=0,
+        comparable_since=SINCE,
+        comparable_pairs=pairs,
     )
     return replace(usual, **changes)
 
@@ -313,10 +313,10 @@ def integrity(pairs: int, **changes: Any) -> Integrity:
         expected=pairs,
         duplicates=0,
         unreadable=0,
-        active=Count(round(pairs * 0.1003), pairs),
+        candidate_active=Count(round(pairs * 0.1003), pairs),
         noise=None,
         models={"primary": {"fraud:1": pairs}, "candidate": {"fraud:2": pairs}},
-        open_ends=(),
+        unclosed_records=(),
     )
     return replace(usual, **changes)
 

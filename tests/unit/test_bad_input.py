@@ -72,7 +72,7 @@ CASES: dict[Fill, tuple[str, ...]] = {
     foreign: ("3 spans of other programs", "3 spans of other programs"),
     mixed_models: ("2 models of the candidate: fraud:2 (1), fraud:3 (1)",),
     two_flags: ("another-flag (2)",),
-    clock_ahead: ("set aside: 1 pair with a time that cannot be",),
+    clock_ahead: ("set aside: 1 pair with an impossible time",),
     duplicates: ("30 duplicates",),
     corrupt: ("1 line could not be read", "1 corrupt"),
 }

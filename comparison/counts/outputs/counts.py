@@ -85,7 +85,7 @@ class OutputCounts:
                 grid=grids[place],
                 thresholds=grid.thresholds,
                 unscored=grid.unscored,
-                unscored_sides=grid.unscored_sides,
+                unscored_by_side=grid.unscored_by_side,
                 scores=scores[place],
                 joint=joint[place],
                 alarms=alarms[place],

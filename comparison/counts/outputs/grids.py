@@ -41,7 +41,7 @@ class OutputGrid:
     thresholds: dict[str, tuple[float, ...]]
     unscored: int
     """Pairs that lack a finite score of a side."""
-    unscored_sides: dict[str, int]
+    unscored_by_side: dict[str, int]
     """By side, pairs without a finite score of that side."""
     is_quiet: bool
     """Whether most pairs are alarms of the primary. To group these by unit would be expensive and

@@ -118,7 +118,7 @@ def alarms_by_unit(
         else {place: empty(SEGMENT_CELLS) for place in outputs.places}
     )
     effects = outputs.ratios(tables["effects"]) if "effects" in tables else {}
-    hours_effects = outputs.ratios(tables["hours_effects"]) if volume.units else {}
+    hourly_design_effects = outputs.ratios(tables["hourly_design_effects"]) if volume.units else {}
     found = {
         place: UnitAggregates(
             units=volume.units,
@@ -129,7 +129,7 @@ def alarms_by_unit(
             segments=by_segment[place],
             design_effect=effects.get(place, 1.0),
             hours=by_hour[place],
-            hours_effect=hours_effects.get(place, 1.0),
+            hourly_design_effect=hourly_design_effects.get(place, 1.0),
             is_quiet=is_quiet,
         )
         for place, is_quiet in quiet.items()
@@ -193,7 +193,7 @@ class _UnitSums:
         if has_units and self.volume.block is not None:
             sums |= {"once": self.cells(), "effects": self.effects("block")}
         if has_units:
-            sums["hours_effects"] = self.effects("hour")
+            sums["hourly_design_effects"] = self.effects("hour")
         return sums
 
     def cells(self, block: str | None = None, dtypes: Dtypes = CELLS) -> GroupSums:
@@ -307,7 +307,7 @@ def without_bursts(aggregates: UnitAggregates, minutes: pd.DataFrame) -> UnitAgg
         once=_subtracted(aggregates.once, cells, CELLS),
         design_effect=max(flips_effect, design_effect(by_minute, "alarms")),
         hours=_subtracted(aggregates.hours, cells, HOUR_CELLS),
-        hours_effect=flips_effect,
+        hourly_design_effect=flips_effect,
     )
 
 

@@ -11,9 +11,7 @@ _TIE = 0.5
 
 def preference_section(evidence: PreferenceEvidence) -> Section:
     """Return the section: win rate, position bias and noise of the judge."""
-    rows = [
-        _row("the candidate's text preferred", WinRateSequence(evidence.units), evidence.prompts)
-    ]
+    rows = [_row("the candidate's text preferred", WinRateSequence(evidence.units), evidence.pairs)]
     if evidence.position:
         pairs = sum(each.units for each in evidence.position)
         rows.append(_row("what is shown first preferred", MeanSequence(evidence.position), pairs))
@@ -25,8 +23,8 @@ def preference_section(evidence: PreferenceEvidence) -> Section:
     headings = ("", "share", "95 % CI", "pairs")
     caption = "Pairs whose texts differ, chosen at random"
     notes = [f"judged by {', '.join(evidence.judges)}"] if evidence.judges else []
-    if evidence.unjudged:
-        notes.append(f"the judge failed on {evidence.unjudged:,}, which count against either side")
+    if evidence.failed:
+        notes.append(f"the judge failed on {evidence.failed:,}, which count against either side")
     title = f"Preferences: {evidence.output}" if evidence.output else "Preferences"
     return Section(title, (SectionTable(caption, headings, tuple(rows)),), tuple(notes))
 

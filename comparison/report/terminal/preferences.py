@@ -43,7 +43,7 @@ def _lines(evidence: PreferenceEvidence) -> list[str]:
         low, high = win_rate.interval(0.05)
         lines.append(
             f"the candidate's text is preferred in {percent(win_rate.value)} of "
-            f"{plural(evidence.prompts, 'pair')} that differ (95 % CI {percent(low)} to "
+            f"{plural(evidence.pairs, 'pair')} that differ (95 % CI {percent(low)} to "
             f"{percent(high)})"
         )
     if evidence.position:

@@ -84,15 +84,15 @@ def _completeness(summary: Summary, now: datetime) -> str:
     return (
         f"complete {percent(accounting.completeness)}: {accounting.found:,} of "
         f"{accounting.expected:,} made{for_flags} by {plural(len(accounting.workers), 'worker')}"
-        + _open_ends(accounting.open_ends(now))
+        + _unclosed_records(accounting.unclosed_records(now))
     )
 
 
-def _open_ends(workers: Sequence[Worker]) -> str:
+def _unclosed_records(workers: Sequence[Worker]) -> str:
     """Say how many last pairs of ended workers may be missing, which leaves no gap in numbers."""
     if not workers:
         return ""
-    lacking = [worker.may_lack for worker in workers if worker.may_lack is not None]
+    lacking = [worker.max_lost_pairs for worker in workers if worker.max_lost_pairs is not None]
     is_known = len(lacking) == len(workers)
     more = f"up to {sum(lacking):,} more" if is_known else "an unknown number more"
     return f" ({len(workers):,} ended without a stop record and made {more})"

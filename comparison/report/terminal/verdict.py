@@ -84,7 +84,11 @@ def _print_header(evidence: Evidence, judgement: Judgement, console: Console) ->
     heading = f"{printable(window.flag)}: {judgement.step.name}"
     console.print(Text(heading, style="bold"))
     complete = Count(integrity.found, integrity.expected or 0).rate
-    aside = f", {window.other_rollouts:,} at other rollouts" if window.other_rollouts else ""
+    aside = (
+        f", {window.pairs_of_other_rollouts:,} at other rollouts"
+        if window.pairs_of_other_rollouts
+        else ""
+    )
     print_pairs(
         console,
         [

@@ -12,7 +12,10 @@ _DAY: Final = timedelta(days=1)
 
 def after_a_day(evidence: Evidence, check: Check) -> Check:
     """Return the check, but inconclusive in place of FAIL until the evidence is a day old."""
-    if check.outcome is not Outcome.FAIL or evidence.window.until - evidence.window.begun >= _DAY:
+    if (
+        check.outcome is not Outcome.FAIL
+        or evidence.window.until - evidence.window.comparable_since >= _DAY
+    ):
         return check
     reason = f"{check.reason}: rolls back once the evidence is a day old"
     return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason, required=True)

@@ -163,12 +163,12 @@ class AlarmHistory:
             f"{times(ratio.value or 0)}x primary's, beyond {far} (n={pairs:,})"
         )
         outcome = Outcome.FAIL
-        if self.output.by_unit and self.output.by_unit.hours_effect > INDEPENDENT:
+        if self.output.by_unit and self.output.by_unit.hourly_design_effect > INDEPENDENT:
             outcome = Outcome.INCONCLUSIVE
             reason += (
                 ": but the same units flip hour after hour, so it may be a few of them"
                 if self.output.by_unit.units
-                else f": but {burst_words(self.output.by_unit.hours_effect)}"
+                else f": but {burst_words(self.output.by_unit.hourly_design_effect)}"
             )
         check = plain("alarm_break", outcome, pairs, reason, figure=ratio.value, limit=limit)
         begun, is_open = hours.time(found.start), outcome is Outcome.INCONCLUSIVE

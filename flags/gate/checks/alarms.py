@@ -93,7 +93,7 @@ def _over_time(
 def _no_alarm_ratio(
     evidence: Evidence, output: Output, alarms: Paired, playbook: Playbook, step: Step
 ) -> Check:
-    gate, units = playbook.gate_of(step, output=output.name), output.quiet_by_unit
+    gate, units = playbook.gate_of(step, output=output.name), output.no_alarms_by_unit
     rare = _inverse(alarms)
     until = evidence.window.until
     hours = Blocks.of(output.periods, until)
@@ -130,15 +130,17 @@ def _quiet_sequence(output: Output, rare: Paired) -> ConfidenceSequence:
     The most alarms are the fewest requests without one, so `least` and `most` change places.
     """
     found = RatioSequence(rare)
-    if output.least is None or output.most is None:
+    if output.lowest_alarms is None or output.highest_alarms is None:
         return found
-    least, most = (RatioSequence(_inverse(each)) for each in (output.most, output.least))
+    least, most = (
+        RatioSequence(_inverse(each)) for each in (output.highest_alarms, output.lowest_alarms)
+    )
     return WorstCaseRatio(found, least, most)
 
 
 def _counted_by(output: Output, check: Check) -> Check:
     """Return the check, without a rollback if it counts requests that depend on each other."""
-    units = output.quiet_by_unit
+    units = output.no_alarms_by_unit
     if has_unnamed_bursts(output) or (units is not None and units.units):
         return replace(check, rolls_back=False)
     return check

@@ -20,7 +20,7 @@ def capacity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Itera
     """
     following = playbook.after(step) if step in playbook.steps else None
     rollout = following.rollout if following else step.rollout
-    counted = (evidence.window.until - evidence.window.begun).total_seconds()
+    counted = (evidence.window.until - evidence.window.comparable_since).total_seconds()
     for output in evidence.outputs:
         plan = playbook.outputs.get(output.name)
         if plan is not None and plan.capacity is not None and output.alarms is not None:

@@ -45,7 +45,9 @@ def all_caught(labelling: Labelling, limit: float) -> Paired:
         usable += labelling.old
     if not comes_first_for_alarms(labelling.young, limit):
         usable += labelling.young
-    return Paired(0, 0, 0, 0) if answered_labels(usable, labelling.alike) else caught(usable)
+    return (
+        Paired(0, 0, 0, 0) if answered_labels(usable, labelling.mean_burst_size) else caught(usable)
+    )
 
 
 def early_recall_check(labelling: Labelling, gate: Gate, error_rate: float) -> Check | None:
@@ -57,7 +59,7 @@ def early_recall_check(labelling: Labelling, gate: Gate, error_rate: float) -> C
     that loses nothing is not held for ever.
     """
     table = all_caught(labelling, gate.advance.label_coverage_gap)
-    sequence = DifferenceSequence(table, 1 / max(1.0, labelling.alike))
+    sequence = DifferenceSequence(table, 1 / max(1.0, labelling.mean_burst_size))
     if sequence.value is None or table.pairs < MIN_EARLY_POSITIVES:
         return None
     is_within = sequence.value >= -gate.advance.recall_loss

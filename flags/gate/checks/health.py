@@ -54,7 +54,7 @@ def _failures(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Ch
             DifferenceSequence(health.failures),
             _FAILURES,
             health.failures.pairs,
-            evidence.window.carried,
+            evidence.window.comparable_pairs,
             by_unit=failed,
             units=failed.units if failed else 0,
             once=True,
@@ -184,7 +184,7 @@ def _latency(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Che
             sequence,
             Wording(f"{name[-3:]} {{figure}} primary's", times, "x", counted="calls"),
             calls,
-            evidence.window.carried,
+            evidence.window.comparable_pairs,
             high=Bounds(getattr(gate.advance, name), getattr(gate.rollback, name)),
             rolls_back=True,
             required=step.stage is not Stage.DEPRECATION,
@@ -230,7 +230,7 @@ def _by_blocks(evidence: Evidence, playbook: Playbook, step: Step, check: LimitC
     candidate is still slower in at most half of the blocks (a sign test, as a confidence sequence).
     Only blocks of this step are counted, so each step has its part of the error rate.
     """
-    alpha = visit_share(error_share(playbook.error_rate, check.name), evidence.window.visit)
+    alpha = visit_share(error_share(playbook.error_rate, check.name), evidence.window.steps_taken)
     ratios = evidence.health.block_ratios.get(check.name, ())
     gate = playbook.gate_of(step)
 

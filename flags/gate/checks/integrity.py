@@ -31,16 +31,16 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
     limits = playbook.gate_of(step).advance
     yield from window_checks(evidence, playbook, step)
     yield from loss_checks(evidence, limits)
-    if evidence.window.set_aside:
-        yield _set_aside(evidence, limits)
-    if evidence.window.without_rollout:
+    if evidence.window.impossible_times:
+        yield _impossible_times(evidence, limits)
+    if evidence.window.pairs_without_rollout:
         yield _flag_errors(evidence, limits)
     yield _models(evidence)
     if evidence.integrity.thresholds_since is not None:
         yield _thresholds(evidence, evidence.integrity.thresholds_since)
     if evidence.integrity.noise is not None:
         yield _noise(evidence, limits)
-    if (batched := evidence.integrity.batched) is not None:
+    if (batched := evidence.integrity.batch_disagreement) is not None:
         yield _batches(batched, playbook, limits)
     if (sampled := evidence.integrity.sampled) is not None:
         yield _sampling(sampled, limits)
@@ -61,12 +61,12 @@ def integrity_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iter
         yield from _output(output, limits, statuses, is_number=output.name in numbers)
 
 
-def _set_aside(evidence: Evidence, limits: AdvanceLimits) -> Check:
+def _impossible_times(evidence: Evidence, limits: AdvanceLimits) -> Check:
     """Check that few pairs are left out for an impossible time: their results are not known."""
-    aside = evidence.window.set_aside
+    aside = evidence.window.impossible_times
     return _at_most(
-        "set_aside",
-        Count(aside, aside + evidence.window.carried),
+        "impossible_times",
+        Count(aside, aside + evidence.window.comparable_pairs),
         limits.uncompared,
         "count nowhere, since their time cannot be (before 2020, in the future, or against the "
         "order of the worker's numbers: a clock was wrong)",
@@ -78,7 +78,7 @@ def _flag_errors(evidence: Evidence, limits: AdvanceLimits) -> Check:
     window = evidence.window
     return _at_most(
         "flag_errors",
-        Count(window.without_rollout, window.without_rollout + window.pairs),
+        Count(window.pairs_without_rollout, window.pairs_without_rollout + window.pairs),
         limits.uncompared,
         "of the step's time say no rollout, since the flag could not be evaluated: the primary "
         "answered them whatever the rollout is",
@@ -166,8 +166,8 @@ def _sampling(sampled: Sampled, limits: AdvanceLimits) -> Check:
 
 def _sample_ratio(evidence: Evidence, playbook: Playbook, limits: AdvanceLimits) -> Check:
     integrity, wanted = evidence.integrity, evidence.window.rollout / 100
-    active = integrity.drawn or integrity.active
-    counted = "units that the flag draws" if integrity.drawn else "pairs"
+    active = integrity.candidate_units or integrity.candidate_active
+    counted = "units that the flag draws" if integrity.candidate_units else "pairs"
     if active.rate is None:
         return plain("sample_ratio_p", Outcome.INCONCLUSIVE, 0, "no pairs")
     sequence = ShareSequence(active)
@@ -180,7 +180,7 @@ def _sample_ratio(evidence: Evidence, playbook: Playbook, limits: AdvanceLimits)
     )
     if not fits:
         reason += ": pairs of one side are missing, or not everybody may get the candidate" + (
-            "" if integrity.drawn else "; by request, a few users may make up the traffic"
+            "" if integrity.candidate_units else "; by request, a few users may make up the traffic"
         )
     return Check(
         "sample_ratio_p",
@@ -198,7 +198,7 @@ def _sample_ratio(evidence: Evidence, playbook: Playbook, limits: AdvanceLimits)
 
 
 def _by_side(output: Output) -> str:
-    lacking = [f"{side} {n:,}" for side, n in output.unscored_sides.items() if n]
+    lacking = [f"{side} {n:,}" for side, n in output.unscored_by_side.items() if n]
     return f" ({', '.join(lacking)})" if lacking else ""
 
 
@@ -218,8 +218,8 @@ def _output(
         output.name,
     )
     primary, candidate = (output.thresholds.get(side, ()) for side in ("primary", "candidate"))
-    if output.outside is not None:
-        yield _uncompared(output, output.outside, limits.uncompared, statuses)
+    if output.uncompared is not None:
+        yield _uncompared(output, output.uncompared, limits.uncompared, statuses)
     if output.alarms is None and not output.tails and not is_number:
         reason = (
             "no threshold is known, so nothing shows what the scores lead to: the playbook can "

@@ -259,7 +259,7 @@ def _young_labels(
             f": this says little, since {unalarmed.count:,} of {unalarmed.total:,} positives had "
             "no alarm of the side that answered"
         )
-    elif answered := answered_labels(labelling.young, labelling.alike):
+    elif answered := answered_labels(labelling.young, labelling.mean_burst_size):
         reason += f": this says little, since {answered.dependence}"
     elif sequence.value < -loss and high < 0:
         holds = True

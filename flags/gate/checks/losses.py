@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from flags.gate.evidence import Evidence, OpenEnd
+from flags.gate.evidence import Evidence, UnclosedRecord
 from flags.gate.number_format import percent, plural
 from flags.gate.plain_check import plain
 from flags.gate.verdict import Check, Outcome
@@ -19,7 +19,7 @@ def _completeness(evidence: Evidence, limits: AdvanceLimits) -> Check:
     found, expected = evidence.integrity.found, evidence.integrity.expected
     limit = limits.completeness
     if not expected:
-        reason = "no pair carries a number, so nobody knows whether some are missing"
+        reason = "no pair carries a number, so it is not known whether some are missing"
         return plain("completeness", Outcome.INCONCLUSIVE, found, reason, limit=limit)
     share = found / expected
     outcome = Outcome.PASS if share >= limit else Outcome.FAIL
@@ -27,7 +27,7 @@ def _completeness(evidence: Evidence, limits: AdvanceLimits) -> Check:
         f"{found:,} of {expected:,} numbered pairs found ({percent(share)} %, limit "
         f"{percent(limit)} %)"
     )
-    if (again := evidence.integrity.renumbered) and outcome is Outcome.PASS:
+    if (again := evidence.integrity.reused_numbers) and outcome is Outcome.PASS:
         outcome = Outcome.INCONCLUSIVE
         reason += (
             f", but {plural(again, 'pair')} with the number of another one of the same worker: two "
@@ -50,13 +50,13 @@ def _worker_ends(evidence: Evidence, limits: AdvanceLimits) -> Check:
     If the number of lost pairs is not known, it may be any: only a limit of 1 accepts it.
     """
     limit, expected = limits.unknown_loss, evidence.integrity.expected or 0
-    open_ends = evidence.integrity.open_ends
-    unknown = [each for each in open_ends or () if each.may_lack is None]
-    lacking = sum(each.may_lack or 0 for each in open_ends or ())
+    unclosed_records = evidence.integrity.unclosed_records
+    unknown = [each for each in unclosed_records or () if each.max_lost_pairs is None]
+    lacking = sum(each.max_lost_pairs or 0 for each in unclosed_records or ())
     share = min(1.0, lacking / expected) if expected else float(bool(lacking))
-    if open_ends is None:
+    if unclosed_records is None:
         reason = (
-            "the pairs come without the records of the workers that made them, so nobody knows "
+            "the pairs come without the records of the workers that made them, so it is not known "
             "whether a worker's last pairs are missing (unknown_loss: 1 in the playbook accepts it)"
         )
     elif unknown:
@@ -64,14 +64,14 @@ def _worker_ends(evidence: Evidence, limits: AdvanceLimits) -> Check:
             f"{_named(unknown)} ended without a stop record and without a count (no .workers "
             "beside the pair files?), so the number of missing last pairs is not known"
         )
-    elif open_ends:
+    elif unclosed_records:
         reason = (
-            f"{_named(open_ends)} ended without a stop record; after the last count they made at "
-            f"most {lacking:,} pairs ({percent(share)} %, limit {percent(limit)} %)"
+            f"{_named(unclosed_records)} ended without a stop record; after the last count they "
+            f"made at most {lacking:,} pairs ({percent(share)} %, limit {percent(limit)} %)"
         )
     else:
         reason = "every worker has closed its record, or runs"
-    is_known = open_ends is not None and not unknown
+    is_known = unclosed_records is not None and not unknown
     return plain(
         "worker_ends",
         Outcome.PASS if (share if is_known else 1.0) <= limit else Outcome.INCONCLUSIVE,
@@ -82,11 +82,11 @@ def _worker_ends(evidence: Evidence, limits: AdvanceLimits) -> Check:
     )
 
 
-def _named(workers: Sequence[OpenEnd], most: int = 3) -> str:
+def _named(workers: Sequence[UnclosedRecord], most: int = 3) -> str:
     """Return the names of some workers, and when each was last seen."""
     named = [
         f"worker {each.worker}"
-        + (f" (last seen {each.seen:%Y-%m-%d %H:%M:%S})" if each.seen else "")
+        + (f" (last seen {each.last_seen:%Y-%m-%d %H:%M:%S})" if each.last_seen else "")
         for each in workers[:most]
     ]
     further = len(workers) - most

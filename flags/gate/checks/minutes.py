@@ -45,7 +45,7 @@ def lasting(
     known = [(number, beyond) for number, beyond in minutes if beyond is not None and number >= 0]
     if not known:
         return None
-    alpha = visit_share(error_share(error_rate, check), evidence.window.visit)
+    alpha = visit_share(error_share(error_rate, check), evidence.window.steps_taken)
     if sum(beyond for _, beyond in known) * math.log(2) < -math.log(alpha):
         return None  # a bet at most doubles in a minute, so these are too few to show it
     cells = ((number, [(1.0, 2.0 if beyond else 0.0, 1.0)]) for number, beyond in known)

@@ -256,7 +256,7 @@ def _answer_dependence(evidence: Evidence) -> AnsweredLabels | None:
     for each in evidence.outputs:
         if each.labelling is None:
             continue
-        answered = answered_labels(each.labelling.old, each.labelling.alike)
+        answered = answered_labels(each.labelling.old, each.labelling.mean_burst_size)
         if answered is not None and answered.follows is Follows.FOUND:
             return answered
     return None

@@ -65,13 +65,13 @@ def _win_rate(
     limit = Bounds(gate.advance.win_rate, gate.rollback.win_rate)
     sequence = WinRateSequence(preferences.units)
     units = sum(each.units for each in preferences.units)
-    wording = _WON if units == preferences.prompts else replace(_WON, counted="units")
+    wording = _WON if units == preferences.pairs else replace(_WON, counted="units")
     check = LimitCheck(
         "win_rate",
         sequence,
         wording,
         units,
-        preferences.prompts,
+        preferences.pairs,
         low=limit,
         output=preferences.output,
         rolls_back=True,
@@ -79,11 +79,11 @@ def _win_rate(
     ).answer(playbook.error_rate, error_share(playbook.error_rate, "recall_loss", outputs))
     if check.figure is None:
         return replace(check, reason="no pair of these models has been judged")
-    ties = sum(each.units for each in preferences.units if each.least == each.most == _TIE)
+    ties = sum(each.units for each in preferences.units if each.lowest == each.highest == _TIE)
     if 2 * ties > units:
         check = replace(check, reason=f"{check.reason}; {ties:,} of them are ties")
-    if preferences.unjudged:
-        failed = f"; the judge failed on {preferences.unjudged:,}, which count against either side"
+    if preferences.failed:
+        failed = f"; the judge failed on {preferences.failed:,}, which count against either side"
         check = replace(check, reason=check.reason + failed)
     surely = sequence.below(limit.advance, playbook.error_rate / 2)
     return replace(check, required=check.required or surely)

@@ -81,7 +81,7 @@ class _Quality:
         self._strata = labelling.old
         self._selection = selection(labelling.old, self._gate.advance.label_coverage_gap)
         self._fit = output_fit(output, quality)
-        self._answered = answered_labels(labelling.old, labelling.alike)
+        self._answered = answered_labels(labelling.old, labelling.mean_burst_size)
 
     def checks(self) -> Iterator[Check]:
         if self._output.alarms is not None:

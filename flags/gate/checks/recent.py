@@ -110,7 +110,7 @@ def _recall(output: Output, playbook: Playbook, step: Step) -> Check | None:
     if quality is None or labelling is None or not output.caught:
         return None
     is_selected = selection(labelling.old, advance.label_coverage_gap) is not Selection.NONE
-    if is_selected or answered_labels(labelling.old, labelling.alike):
+    if is_selected or answered_labels(labelling.old, labelling.mean_burst_size):
         return None
     share = quality.by_unit.independent if quality.by_unit else 1.0
     hours, limit = Blocks.of(output.caught, output.caught[-1].start), -advance.recall_loss

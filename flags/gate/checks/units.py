@@ -23,9 +23,11 @@ _NO_COUNTS: Final = RatioSequence(Paired(0, 0, 0, 0))
 def request_sequence(output: Output, alarms: Paired) -> ConfidenceSequence:
     """Return the alarm ratio by request; each bound counts missing decisions as the worst case."""
     sequence = RatioSequence(alarms)
-    if output.least is None or output.most is None:
+    if output.lowest_alarms is None or output.highest_alarms is None:
         return sequence
-    return WorstCaseRatio(sequence, RatioSequence(output.least), RatioSequence(output.most))
+    return WorstCaseRatio(
+        sequence, RatioSequence(output.lowest_alarms), RatioSequence(output.highest_alarms)
+    )
 
 
 def unit_sequences(
@@ -41,7 +43,7 @@ def unit_sequences(
         return None, None
     by_unit = RatioSequence(units.alarms, 1 / max(1.0, units.design_effect))
     if not units.units:
-        has_bursts = units.hours_effect > INDEPENDENT
+        has_bursts = units.hourly_design_effect > INDEPENDENT
         return by_unit, _NO_COUNTS if has_bursts else RatioSequence(units.once)
     is_dependent = units.design_effect > INDEPENDENT
     return by_unit, RatioSequence(units.once if is_dependent else units.alarms)
@@ -61,8 +63,8 @@ def unit_recall(recall: UnitRecall | None) -> tuple[MeanSequence | None, MeanSeq
 
 def has_unnamed_bursts(output: Output) -> bool:
     """Say whether flips come in bursts and no pair names a unit, so that no check may fail."""
-    units = output.by_unit or output.quiet_by_unit
-    return units is not None and not units.units and units.hours_effect > INDEPENDENT
+    units = output.by_unit or output.no_alarms_by_unit
+    return units is not None and not units.units and units.hourly_design_effect > INDEPENDENT
 
 
 def burst_words(design_effect: float, what: str = "flips") -> str:
@@ -93,8 +95,8 @@ def unit_words(units: UnitAlarms | None) -> str:
     """Return the words that say whether alarms were judged by unit or by request."""
     if units is None:
         return ""
-    if not units.units and units.hours_effect > INDEPENDENT:
-        return f"; {burst_words(units.hours_effect)}"
+    if not units.units and units.hourly_design_effect > INDEPENDENT:
+        return f"; {burst_words(units.hourly_design_effect)}"
     if not units.units:
         return "; judged by request, no pair names a unit"
     counted = plural(units.units, "unit")
@@ -113,7 +115,7 @@ def segment_units(
         return None, None
     factor = 1 / max(1.0, units.design_effect)
     if not units.units:
-        has_bursts = units.hours_effect > INDEPENDENT
+        has_bursts = units.hourly_design_effect > INDEPENDENT
         fails_by = RatioSequence(_without_excess(segment.alarms, units))
         return RatioSequence(segment.alarms, factor), _NO_COUNTS if has_bursts else fails_by
     is_dependent = units.design_effect > INDEPENDENT

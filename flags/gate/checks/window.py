@@ -20,7 +20,7 @@ def window_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterato
     limits = playbook.gate_of(step).advance
     yield _subject(evidence, playbook, step)
     yield _hold_time(evidence, step, limits)
-    yield _pairs(evidence.window.carried, step.min_pairs)
+    yield _pairs(evidence.window.comparable_pairs, step.min_pairs)
     yield _silence(evidence, step, limits)
 
 
@@ -52,7 +52,7 @@ def _hold_time(evidence: Evidence, step: Step, limits: AdvanceLimits) -> Check:
         + (f", not counting {_time(without)} without pairs" if without else "")
         + (
             f", since {window.since.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {_CUT}"
-            if window.is_cut
+            if window.step_began_earlier
             else ""
         ),
         figure=held,

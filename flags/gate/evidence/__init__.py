@@ -9,7 +9,7 @@ from flags.gate.evidence.answers import AnswerEvidence, AnswerPart, PartRole
 from flags.gate.evidence.counts import UNWRITTEN, Count, Interval, Paired, UnitShare, is_written
 from flags.gate.evidence.evidence import Drift, Evidence
 from flags.gate.evidence.health import DURATION_EDGES, Durations, Health, Minute, UnitHealth
-from flags.gate.evidence.integrity import Integrity, OpenEnd, Sampled
+from flags.gate.evidence.integrity import Integrity, Sampled, UnclosedRecord
 from flags.gate.evidence.operational import AlarmPeriod, AlarmState, OperationalAlarmHistory
 from flags.gate.evidence.outcomes import NoveltyCount, OutcomeCell, OutcomeMetric, RatioSoFar
 from flags.gate.evidence.outputs import (
@@ -59,7 +59,6 @@ __all__ = [
     "Labelling",
     "Minute",
     "NoveltyCount",
-    "OpenEnd",
     "OperationalAlarmHistory",
     "OutcomeCell",
     "OutcomeMetric",
@@ -75,6 +74,7 @@ __all__ = [
     "SegmentAlarms",
     "SideQuality",
     "Tail",
+    "UnclosedRecord",
     "UnitAlarms",
     "UnitHealth",
     "UnitPreference",

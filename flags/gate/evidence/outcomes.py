@@ -72,7 +72,7 @@ class OutcomeMetric:
     contradicted: int = 0
     lost: int = 0
     """Tracked outcomes that never arrived."""
-    open_ends: int = 0
+    unclosed_records: int = 0
     """Programs that tracked outcomes and stopped without recording how many."""
     young: int = 0
     """Requests that are younger than the cut-off."""

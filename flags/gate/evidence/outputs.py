@@ -79,7 +79,7 @@ class UnitAlarms:
     """Units that the pairs name."""
     requests: int
     """Pairs that name a unit."""
-    block: float | None
+    block_seconds: float | None
     """Length in seconds of the blocks in which a unit counts once; None: once in the window."""
     alarms: Paired
     """By unit and block."""
@@ -93,7 +93,7 @@ class UnitAlarms:
     of alarms in minutes; 1 if these are independent."""
     periods: tuple[Period, ...] = field(default=(), metadata=UNWRITTEN)
     """By hour, each unit once an hour, or without units as `once`; only hours with alarms."""
-    hours_effect: float = 1.0
+    hourly_design_effect: float = 1.0
     """As `design_effect`, of the hours of a unit, or without units, of flips in minutes."""
 
 
@@ -132,18 +132,18 @@ class Output:
     quality: Quality | None
     calibration: Calibration | None
     by_unit: UnitAlarms | None = None
-    quiet_by_unit: UnitAlarms | None = None
+    no_alarms_by_unit: UnitAlarms | None = None
     """If most pairs are alarms: the units by requests without an alarm, in place of `by_unit`."""
-    least: Paired | None = None
+    lowest_alarms: Paired | None = None
     """Alarms if each missing decision were no alarm of the candidate, an alarm of the primary."""
-    most: Paired | None = None
+    highest_alarms: Paired | None = None
     """Alarms if each missing decision were an alarm of the candidate, no alarm of the primary."""
-    outside: Count | None = None
+    uncompared: Count | None = None
     """Pairs without a decision of a side: failed, shed, without score or threshold."""
     tails: tuple[Tail, ...] = ()
     caught: tuple[Period, ...] = field(default=(), metadata=UNWRITTEN)
     """By period, the alarms on positives whose label counts; without periods that have none."""
     labelling: Labelling | None = None
     """None if no label is about this output."""
-    unscored_sides: Mapping[str, int] = field(default_factory=dict)
+    unscored_by_side: Mapping[str, int] = field(default_factory=dict)
     """Of the unscored pairs, by side, those in which this side has no finite score."""

@@ -9,12 +9,12 @@ from flags.gate.evidence.counts import Count, UnitShare
 class UnitPreference:
     """The number of units whose judged pairs have the same mean preference.
 
-    0: the primary's text was always preferred; 1: the candidate's was; a tie is 0.5. `least` and
-    `most` differ if the judge failed, since it may have preferred either.
+    0: the primary's text was always preferred; 1: the candidate's was; a tie is 0.5. `lowest` and
+    `highest` differ if the judge failed, since it may have preferred either.
     """
 
-    least: float
-    most: float
+    lowest: float
+    highest: float
     units: int
 
 
@@ -25,9 +25,9 @@ class PreferenceEvidence:
     output: str | None
     """None if the table of preferences names no output."""
     units: tuple[UnitPreference, ...]
-    prompts: int
+    pairs: int
     """Judged pairs, each in both orders if the table has orders."""
-    unjudged: int
+    failed: int
     """Of these, the pairs on which the judge failed in one or both orders."""
     position: tuple[UnitShare, ...]
     """Mean preference for the text shown first, over both orders of a pair: 0.5 without bias."""

@@ -44,7 +44,7 @@ class UnitRecall:
     """By unit and block, each with the same weight."""
     once: tuple[UnitShare, ...]
     """Each unit once in the window."""
-    alike: float
+    mean_burst_size: float
     """Positives that count as one if all positives of a unit and block are equal (cluster size)."""
     design_effect: float
     """Design effect of the shares in the blocks of a unit; 1 if these are independent."""
@@ -53,7 +53,7 @@ class UnitRecall:
     @property
     def independent(self) -> float:
         """Return the effective share of independent positives, from clusters and design effect."""
-        return 1 / (self.alike * max(1.0, self.design_effect))
+        return 1 / (self.mean_burst_size * max(1.0, self.design_effect))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Labelling:
     """By served side, the labelled pairs of all pairs old enough for a label."""
     coverage_p: float | None
     """P-value of Fisher's exact test that the coverage does not depend on the served side."""
-    alike: float = 1.0
+    mean_burst_size: float = 1.0
     """Positives (young ones too) that count as one if all of a unit are equal (cluster size)."""
 
 

@@ -19,37 +19,41 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The pairs of the evidence: the requests accepted from `since` to before `until`.
+    """The time window of the evidence and its pairs: requests accepted from `since` to `until`.
 
-    `since` is when the step began and `until` when the evidence was taken, both with time zone;
-    `rollout` (in per cent) was in force in between. `first` and `last` are the times of the first
-    and last pair, None without pairs.
-
-    Figures that do not depend on the side that answers are counted from `begun` on, since when both
-    sides have had their present models and thresholds: their evidence is carried from one step to
-    the next. `carried` is the number of all these pairs, `pairs` that of the step's pairs.
+    Figures that do not depend on the side that answers are counted from `comparable_since` on, so
+    their evidence is carried from one step to the next.
     """
 
     flag: str
+    """Key of the flag."""
     rollout: float
+    """Rollout in per cent, in force from `since` to `until`."""
     since: datetime
+    """When the step began, with time zone."""
     until: datetime
+    """When the evidence was taken; pairs from then on are not in it."""
     first: datetime | None
+    """Time of the first pair; None without pairs."""
     last: datetime | None
+    """Time of the last pair; None without pairs."""
     pairs: int
-    other_rollouts: int
+    """Pairs since `since` at this rollout."""
+    pairs_of_other_rollouts: int
     """Pairs since `since` that a worker made while it saw another rollout; not in `pairs`."""
-    begun: datetime
-    carried: int
-    without_rollout: int = 0
-    """Of `other_rollouts`, pairs without a rollout: their flag could not be evaluated."""
-    visit: int = 1
-    """Number of steps that the candidate has been at, this one and each return included."""
+    comparable_since: datetime
+    """Since when both sides have had their present models and thresholds, at earlier steps too."""
+    comparable_pairs: int
+    """Pairs since `comparable_since`, at all rollouts."""
+    pairs_without_rollout: int = 0
+    """Of `pairs_of_other_rollouts`, pairs without a rollout: their flag could not be evaluated."""
+    steps_taken: int = 1
+    """Steps that the candidate has been at, this one and each return included."""
     gaps: tuple[Gap, ...] = ()
     """Times without pairs of an hour or more within the step, at its beginning and end too."""
-    set_aside: int = 0
+    impossible_times: int = 0
     """Pairs with an impossible time, which are left out of all figures."""
-    is_cut: bool = False
+    step_began_earlier: bool = False
     """Whether the step began an hour or more before `since`, with another model or threshold."""
 
     @property

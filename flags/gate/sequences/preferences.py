@@ -21,7 +21,9 @@ class WinRateSequence:
     @property
     def value(self) -> float | None:
         """Return the win rate, with failures of the judge as ties; None without units."""
-        middle = tuple(UnitShare((each.least + each.most) / 2, each.units) for each in self.units)
+        middle = tuple(
+            UnitShare((each.lowest + each.highest) / 2, each.units) for each in self.units
+        )
         return MeanSequence(middle).value
 
     def interval(self, alpha: float) -> tuple[float, float]:
@@ -42,10 +44,10 @@ class WinRateSequence:
 
     @property
     def _least(self) -> MeanSequence:
-        shares = tuple(UnitShare(each.least, each.units) for each in self.units)
+        shares = tuple(UnitShare(each.lowest, each.units) for each in self.units)
         return MeanSequence(shares, factor=self.factor)
 
     @property
     def _most(self) -> MeanSequence:
-        shares = tuple(UnitShare(each.most, each.units) for each in self.units)
+        shares = tuple(UnitShare(each.highest, each.units) for each in self.units)
         return MeanSequence(shares, factor=self.factor)

@@ -43,13 +43,13 @@ class RatioSequence(BetRatio):
 class WorstCaseRatio:
     """A ratio over pairs of which some decisions are unknown.
 
-    `known` leaves these pairs out; `least` and `most` fill them in so that the ratio is smallest
-    and largest. The lower bound is that of `least`, the upper bound that of `most`.
+    `known` leaves these pairs out; `lowest` and `highest` fill them in so that the ratio is
+    smallest and largest. The lower bound is that of `lowest`, the upper bound that of `highest`.
     """
 
     known: RatioSequence
-    least: RatioSequence
-    most: RatioSequence
+    lowest: RatioSequence
+    highest: RatioSequence
 
     @property
     def value(self) -> float | None:
@@ -58,20 +58,20 @@ class WorstCaseRatio:
 
     def interval(self, alpha: float) -> tuple[float, float]:
         """Return bounds that are valid whatever the unknown decisions are."""
-        return self.least.interval(alpha)[0], self.most.interval(alpha)[1]
+        return self.lowest.interval(alpha)[0], self.highest.interval(alpha)[1]
 
     def above(self, limit: float, alpha: float) -> bool:
         """Say whether the ratio surely is above `limit`, whatever the unknown decisions are."""
-        return self.least.above(limit, alpha)
+        return self.lowest.above(limit, alpha)
 
     def below(self, limit: float, alpha: float) -> bool:
         """Say whether the ratio surely is below `limit`, whatever the unknown decisions are."""
-        return self.most.below(limit, alpha)
+        return self.highest.below(limit, alpha)
 
     def scaled(self, factor: float) -> "WorstCaseRatio":
         """Return the sequence at `factor` times the counts."""
         return WorstCaseRatio(
-            *(each.scaled(factor) for each in (self.known, self.least, self.most))
+            *(each.scaled(factor) for each in (self.known, self.lowest, self.highest))
         )
 
 

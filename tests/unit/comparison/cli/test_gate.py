@@ -196,7 +196,7 @@ def evidence_of(result: Result) -> dict[str, object]:
 
 def test_the_window_begins_with_the_present_rollout(folder: Path) -> None:
     window = evidence_of(run(folder, "agreeing", "--json", "-"))
-    assert (window["rollout"], window["pairs"], window["other_rollouts"]) == (10, 2_500, 0)
+    assert (window["rollout"], window["pairs"], window["pairs_of_other_rollouts"]) == (10, 2_500, 0)
     assert str(window["since"]).startswith("2025-11-23T06:40:05.01")
 
 

@@ -264,5 +264,5 @@ def test_a_program_that_was_killed_while_it_tracked_is_told(folder: Path, tmp_pa
     (file,) = pairs.glob("*shop*.jsonl")
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))  # without its stop
     found = run(pairs, PLAYBOOK, until=END + timedelta(minutes=10))
-    said = "complaint: 1 of those that track outcomes left no stop record and have been silent"
+    said = "complaint: 1 program that tracked outcomes left no stop record and wrote nothing"
     assert said in words(found)

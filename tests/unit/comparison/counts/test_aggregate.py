@@ -257,7 +257,7 @@ def test_exceptions_and_missing_scores_are_counted_by_side_wherever_the_pairs_li
         "primary": {"OSError": 1},
         "candidate": {"TimeoutError": 1, "ValueError": 3},
     }
-    assert [output.unscored_sides for output in found.outputs] == [{"primary": 0, "candidate": 1}]
+    assert [output.unscored_by_side for output in found.outputs] == [{"primary": 0, "candidate": 1}]
 
 
 def test_pairs_of_one_flag_alone_can_be_counted(tmp_path: Path) -> None:
@@ -423,7 +423,7 @@ def test_shadows_scored_both_ways_are_counted_wherever_they_lie(tmp_path: Path) 
         judged = evidence(
             found, source="pairs", since=FIRST, until=FIRST + timedelta(hours=1), rollout=10.0
         )
-        assert judged.integrity.batched == Count(1, 3)
+        assert judged.integrity.batch_disagreement == Count(1, 3)
 
 
 def test_a_budget_is_known_by_its_shares_wherever_the_pairs_lie(tmp_path: Path) -> None:

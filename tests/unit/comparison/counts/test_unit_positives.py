@@ -65,7 +65,7 @@ def test_a_burst_is_one_share_and_a_pair_without_a_unit_is_its_request(tmp_path:
     assert table(found.once) == [(1, 1, 1, 1, 1), (1, 4, 1, 2, 1), (1, 20, 20, 0, 1)]
     recall = unit_recall(found)
     assert recall.once == (UnitShare(-1.0, 1), UnitShare(0.0, 1), UnitShare(0.25, 1))
-    assert recall.alike == pytest.approx((20**2 + 4**2 + 1) / 25)
+    assert recall.mean_burst_size == pytest.approx((20**2 + 4**2 + 1) / 25)
 
 
 def test_young_positives_are_kept_apart(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_without_labels_of_the_output_there_is_nothing(tmp_path: Path) -> None:
     found = counted(tmp_path / "b", burst("ada", 5, (3, 3)).assign(label=None))
     assert found is not None
     assert found.blocks.empty
-    assert unit_recall(found).alike == 1.0
+    assert unit_recall(found).mean_burst_size == 1.0
 
 
 @pytest.mark.parametrize("seed", range(3))

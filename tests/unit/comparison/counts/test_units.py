@@ -99,8 +99,8 @@ def test_bursts_of_flips_are_seen_where_no_pair_names_a_unit(tmp_path: Path) -> 
     assert effect["bursts"] is not None
     assert effect["single"] is not None
     assert effect["bursts"].design_effect == pytest.approx(10, rel=0.2)
-    assert effect["bursts"].hours_effect == effect["bursts"].design_effect
+    assert effect["bursts"].hourly_design_effect == effect["bursts"].design_effect
     assert cells(effect["bursts"].blocks) == {(False, True): 150}
     for name in ("once", "hours"):
         assert getattr(effect["bursts"], name)["n"].sum() <= 15 * 3, "what chance brings a minute"
-    assert effect["single"].design_effect == effect["single"].hours_effect == 1.0
+    assert effect["single"].design_effect == effect["single"].hourly_design_effect == 1.0

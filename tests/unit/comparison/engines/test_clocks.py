@@ -48,7 +48,7 @@ def numbers(pairs: DatedPairs) -> list[int]:
 
 def test_numbers_that_ascend_with_the_hours_are_believed() -> None:
     pairs = dated([*spread(0, range(1, 11)), *spread(1, range(11, 21)), *spread(9, range(21, 31))])
-    assert pairs.set_aside == 0
+    assert pairs.impossible_times == 0
     assert numbers(pairs) == list(range(1, 31))
 
 
@@ -63,37 +63,37 @@ def test_only_pairs_of_the_flag_are_counted_among_those_set_aside() -> None:
     rows = shown([("w1", 0, 1), ("w1", 1, 2), ("w1", nanoseconds(BEGIN), 3)])
     table = rows.mutate(flag=ibis.ifelse(rows.sequence == 2, "other-v2", "fraud-v2"))
     pairs = FlagPairs("fraud-v2", TablePairs(table, "pairs")).with_possible_times(BEGIN + HOUR)
-    assert pairs.set_aside == 1
+    assert pairs.impossible_times == 1
 
 
 def test_the_future_counts_by_whole_hours_and_is_never_shown() -> None:
     pairs = dated([*spread(0, range(1, 4)), *spread(5, range(4, 6))], now=BEGIN)
-    assert (pairs.set_aside, numbers(pairs)) == (2, [1, 2, 3])
+    assert (pairs.impossible_times, numbers(pairs)) == (2, [1, 2, 3])
 
 
 def test_a_clock_that_was_set_back_dates_the_fewer_pairs_wrongly() -> None:
     pairs = dated(
         [*spread(10, range(1, 101)), *spread(5, range(101, 151)), *spread(11, range(151, 251))]
     )
-    assert pairs.set_aside == 50
+    assert pairs.impossible_times == 50
     assert numbers(pairs) == [*range(1, 101), *range(151, 251)]
 
 
 def test_a_clock_that_was_ahead_dates_the_fewer_pairs_wrongly() -> None:
     pairs = dated([*spread(40, range(1, 6)), *spread(10, range(6, 106))])
-    assert (pairs.set_aside, numbers(pairs)) == (5, list(range(6, 106)))
+    assert (pairs.impossible_times, numbers(pairs)) == (5, list(range(6, 106)))
 
 
 def test_hours_that_touch_may_overlap() -> None:
     """A pair that took long is numbered after those that were accepted later."""
     pairs = dated([*spread(0, range(5, 15)), *spread(1, range(1, 5))])
-    assert pairs.set_aside == 0
+    assert pairs.impossible_times == 0
 
 
 def test_another_worker_in_the_same_hour_is_believed() -> None:
     rows = [*spread(10, range(1, 101)), *spread(5, range(101, 111))]
     pairs = dated([*rows, *spread(5, range(1001, 1011), "w2"), *spread(5, range(2001, 2003), None)])
-    assert pairs.set_aside == 10
+    assert pairs.impossible_times == 10
     assert numbers(pairs) == [*range(1, 101), *range(1001, 1011), *range(2001, 2003)]
 
 
@@ -107,7 +107,7 @@ def test_a_clock_that_runs_forward_never_loses_a_pair(counts: list[int], steps: 
     for count, step in zip(counts, steps, strict=False):
         rows += spread(hour, range(number, number + count))
         hour, number = hour + step, number + count
-    assert dated(rows).set_aside == 0
+    assert dated(rows).impossible_times == 0
 
 
 def test_what_was_repeated_is_dated_too() -> None:

@@ -59,7 +59,7 @@ def test_a_number_that_two_pairs_carry_is_counted_once(tmp_path: Path) -> None:
         file.pair(changes={attributes.SEQUENCE: number})
     compact(tmp_path / "pairs", tmp_path / "into")
     wanted = read_all(tmp_path / "pairs").accounting
-    assert [each.renumbered for each in wanted.workers] == [2]
+    assert [each.reused_numbers for each in wanted.workers] == [2]
     assert ParquetPairs(tmp_path / "into").accounting == wanted
 
 

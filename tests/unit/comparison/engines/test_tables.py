@@ -118,8 +118,8 @@ def test_the_collectors_table_tells_how_workers_ended(tmp_path: Path) -> None:
     of_files = read_all(tmp_path).accounting
     assert found.workers == of_files.workers
     assert (found.found, found.expected) == (40, 45)
-    [open_end] = found.open_ends(datetime.now(UTC))
-    assert (open_end.worker, open_end.may_lack) == ("killed", None)
+    [unclosed_record] = found.unclosed_records(datetime.now(UTC))
+    assert (unclosed_record.worker, unclosed_record.max_lost_pairs) == ("killed", None)
 
 
 @needs_clickhouse
@@ -154,4 +154,4 @@ def test_the_collectors_table_tells_which_tracked_outcomes_never_arrived(tmp_pat
     lines = {path.parent.name: one_by_one(path) for path in tmp_path.glob("*/*.jsonl")}
     arrived = [*lines["ended"][:3], lines["ended"][-1], *lines["killed"][:4]]
     found = collected("otel_lost_outcomes", arrived).tracked()
-    assert (len(found.frame), found.lost, found.open_ends) == (5, 3, (NANOSECONDS,))
+    assert (len(found.frame), found.lost, found.unclosed_records) == (5, 3, (NANOSECONDS,))

@@ -69,12 +69,12 @@ class TestWindow:
             {"part": "before", "rollout": math.nan, "n": 4},  # it is not left out
         )
         found = taken(aggregates(pairs=table))
-        assert (found.window.pairs, found.window.other_rollouts) == (100, 9)
-        assert found.window.without_rollout == 2
+        assert (found.window.pairs, found.window.pairs_of_other_rollouts) == (100, 9)
+        assert found.window.pairs_without_rollout == 2
         assert found.window.first == SINCE
         assert found.window.last == UNTIL - timedelta(seconds=1)
         assert found.window.age == 86_400
-        assert found.integrity.active == Count(10, 100)
+        assert found.integrity.candidate_active == Count(10, 100)
         assert (
             "left out: 9 pairs made while the worker saw another rollout than 10, 2 of them "
             "without any" in found.notes
@@ -399,5 +399,5 @@ class TestNeverFails:
         assert (found.window.pairs, found.window.first, found.outputs) == (0, None, ())
         assert found.health.failures == Paired(0, 0, 0, 0)
         assert all(sum(found.health.durations[side].counts) == 0 for side in SIDES)
-        assert found.integrity.active == Count(0, 0)
+        assert found.integrity.candidate_active == Count(0, 0)
         assert (found.drift, found.notes) == ((), ())

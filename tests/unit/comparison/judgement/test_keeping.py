@@ -71,7 +71,9 @@ def test_a_look_at_new_pairs_counts_no_others_where_some_have_an_impossible_time
         with monkeypatch.context() as patch:
             patch.setattr(ParquetPairs, "keeps_counts", property(lambda _self: False))
             assert found == folder.look(now + timedelta(minutes=minutes))
-        assert found.window.set_aside >= 30  # and those of the first run that come after them
+        assert (
+            found.window.impossible_times >= 30
+        )  # and those of the first run that come after them
     files = len(list((folder.path / "pairs").rglob("*.parquet")))
     assert counted[1] * files // 2 < counted[0]
 

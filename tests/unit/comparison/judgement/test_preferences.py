@@ -59,7 +59,7 @@ def test_only_pairs_of_the_present_models_count_each_unit_once(
 
     (said,) = found.preferences
     assert said.output == "answer"
-    assert said.prompts == 4
+    assert said.pairs == 4
     # One unit has requests 9 and 10, the other one 11 and 12.
     assert said.units == (UnitPreference(0.75, 0.75, 1), UnitPreference(1.0, 1.0, 1))
     assert any("2 left out, about pairs of other models" in note for note in found.notes)
@@ -69,7 +69,7 @@ def test_pairs_of_the_same_model_twice_are_the_noise(pairs: Path) -> None:
     (said,) = taken(pairs, rows((1, 1), (2, 0), (3, 0.5), (9, 1))).preferences
 
     assert [(each.value, each.units) for each in said.same_model] == [(0.0, 1), (0.5, 1), (1.0, 1)]
-    assert said.prompts == 1
+    assert said.pairs == 1
 
 
 def test_preferences_of_no_pair_are_said(pairs: Path) -> None:

@@ -12,7 +12,7 @@ from comparison.judgement.runs import (
     models_since,
     rollouts,
     slot_size,
-    visits,
+    steps_taken,
 )
 
 BEGIN = datetime(2025, 11, 24, 6, tzinfo=UTC)
@@ -117,19 +117,21 @@ class TestVisits:
     """The number of steps of the flag; each return counts."""
 
     def test_one_rollout_is_one(self) -> None:
-        assert visits(minutes((0, 5, 100), (1, 5, 100))) == 1
+        assert steps_taken(minutes((0, 5, 100), (1, 5, 100))) == 1
 
     def test_each_further_run_is_one_more_and_a_return_too(self) -> None:
-        assert visits(minutes((0, 0, 90), (1, 5, 90), (2, 10, 90), (3, 5, 90), (4, 5, 90))) == 4
+        assert (
+            steps_taken(minutes((0, 0, 90), (1, 5, 90), (2, 10, 90), (3, 5, 90), (4, 5, 90))) == 4
+        )
 
     def test_a_worker_that_follows_later_makes_none(self) -> None:
-        assert visits(minutes((0, 0, 90), (1, 0, 40), (1, 5, 60), (2, 0, 3), (2, 5, 97))) == 2
+        assert steps_taken(minutes((0, 0, 90), (1, 0, 40), (1, 5, 60), (2, 0, 3), (2, 5, 97))) == 2
 
     def test_pairs_without_a_rollout_make_none(self) -> None:
-        assert visits(minutes((0, 5, 90), (1, float("nan"), 90), (2, 5, 90))) == 1
+        assert steps_taken(minutes((0, 5, 90), (1, float("nan"), 90), (2, 5, 90))) == 1
 
     def test_no_pair_is_one_step(self) -> None:
-        assert visits(minutes()) == 1
+        assert steps_taken(minutes()) == 1
 
 
 class TestModelsSince:

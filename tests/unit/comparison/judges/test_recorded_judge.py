@@ -133,5 +133,5 @@ def test_a_run_in_both_orders_measures_the_bias_and_does_not_follow_it(
     found = preference_evidence("answer", frame.assign(unit=units), frame.iloc[:0])
     win_rate = WinRateSequence(found.units)
     assert win_rate.above(0.5, ALPHA / 2)
-    first = sum(each.value * each.units for each in found.position) / found.prompts
+    first = sum(each.value * each.units for each in found.position) / found.pairs
     assert 0.55 < first <= 0.7

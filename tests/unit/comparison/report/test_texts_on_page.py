@@ -18,8 +18,8 @@ from tests.support.text_pairs import text_pairs
 FOUND = PreferenceEvidence(
     output="answer",
     units=(UnitPreference(0.0, 0.0, 30), UnitPreference(1.0, 1.0, 70)),
-    prompts=100,
-    unjudged=0,
+    pairs=100,
+    failed=0,
     position=(UnitShare(0.5, 80), UnitShare(1.0, 20)),
     consistent=Count(80, 100),
     same_model=(UnitShare(0.5, 8), UnitShare(1.0, 2)),

@@ -40,7 +40,7 @@ def taken(age: timedelta) -> Evidence:
         for place, each in enumerate(periods(ALARMS, 26))
     )
     found = evidence(output(periods=hours, segments=(segment,)), rollout=1)
-    ends = {"since": BEGUN, "begun": BEGUN, "until": BEGUN + age}
+    ends = {"since": BEGUN, "comparable_since": BEGUN, "until": BEGUN + age}
     return replace(found, window=replace(found.window, **ends))
 
 

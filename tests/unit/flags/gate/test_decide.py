@@ -219,13 +219,13 @@ def test_a_slow_candidate_passes_where_it_is_fast_enough_by_itself() -> None:
             "399,000 of 400,000 numbered pairs found (99.8 %, limit 99.9 %)",
         ),
         (
-            evidence(integrity={"renumbered": 1}),
+            evidence(integrity={"reused_numbers": 1}),
             "400,000 of 400,000 numbered pairs found (100 %, limit 99.9 %), but 1 pair with the "
             "number of another one of the same worker: two processes go by its name",
         ),
         (
             evidence(integrity={"expected": None}),
-            "no pair carries a number, so nobody knows whether some are missing",
+            "no pair carries a number, so it is not known whether some are missing",
         ),
         (
             evidence(window={"last": SINCE + timedelta(days=2)}),
@@ -238,7 +238,7 @@ def test_a_slow_candidate_passes_where_it_is_fast_enough_by_itself() -> None:
             "held for 5d of 7d, not counting 3d without pairs",
         ),
         (
-            evidence(held=timedelta(days=1), window={"is_cut": True}),
+            evidence(held=timedelta(days=1), window={"step_began_earlier": True}),
             f"held for 1d of 7d, since {SINCE:%Y-%m-%d %H:%M} UTC: before, a side had another "
             "model or threshold",
         ),
@@ -254,29 +254,32 @@ def test_a_slow_candidate_passes_where_it_is_fast_enough_by_itself() -> None:
             "2 of 1,000 pairs of the same model twice differ, limit 0 %",
         ),
         (
-            evidence(integrity={"batched": Count(40, 1_000)}),
+            evidence(integrity={"batch_disagreement": Count(40, 1_000)}),
             "4 % of the shadows scored both in a batch and by themselves differ, limit 2 % (95 %",
         ),
         (
-            evidence(integrity={"batched": Count(0, 50)}),
+            evidence(integrity={"batch_disagreement": Count(0, 50)}),
             "0 % of the shadows scored both in a batch and by themselves differ, limit 2 %",
         ),
         (
-            evidence(integrity={"batched": Count(0, 0)}),
+            evidence(integrity={"batch_disagreement": Count(0, 0)}),
             "shadows were scored in batches, and none by itself too: see SHADOW_SINGLE",
         ),
         (
             evidence(integrity={"sampled": Sampled(Count(30, 100), 0.3, 0.4)}),
             "30 of 100 pairs under SHADOW_MAX_SHARE have both sides, at a mean share of 30 % of",
         ),
-        (evidence(integrity={"active": Count(7, PAIRS)}), "candidate active for 0.00175 % of"),
+        (
+            evidence(integrity={"candidate_active": Count(7, PAIRS)}),
+            "candidate active for 0.00175 % of",
+        ),
         (
             evidence(health={"shed": Count(20_000, PAIRS)}),
             "5 % of the pairs have a side that was shed, limit 1 % (95 % CI",
         ),
         (evidence(output(unscored=4_000)), "4,000 of 404,000 pairs lack a finite score, limit 0.1"),
         (
-            evidence(output(unscored=4_000, unscored_sides={"primary": 0, "candidate": 4_000})),
+            evidence(output(unscored=4_000, unscored_by_side={"primary": 0, "candidate": 4_000})),
             "4,000 of 404,000 pairs lack a finite score (candidate 4,000), limit 0.1 %",
         ),
         (evidence(output(None)), "no threshold is known, so nothing shows what the scores lead to"),
@@ -302,7 +305,7 @@ def test_evidence_of_nothing_holds_at_every_step() -> None:
         full = at(step)
         empty = replace(
             full,
-            window=replace(full.window, pairs=0, carried=0, first=None, last=None),
+            window=replace(full.window, pairs=0, comparable_pairs=0, first=None, last=None),
             outputs=(),
             integrity=Integrity(0, None, 0, 0, nothing, None, {}),
             health=Health({}, Paired(0, 0, 0, 0), nothing, nothing, nothing, {}, {}),
@@ -320,7 +323,9 @@ def test_a_service_of_which_nothing_is_compared_leaves_the_shadow_by_declaration
     found = verdict(opaque, playbook=plan)
     assert found.decision is Decision.ADVANCE
     assert "only health was judged" in found.reasons[0]
-    late = verdict(replace(opaque, window=replace(opaque.window, carried=1)), playbook=plan)
+    late = verdict(
+        replace(opaque, window=replace(opaque.window, comparable_pairs=1)), playbook=plan
+    )
     assert late.decision is Decision.HOLD
     assert "only health was judged" in late.reasons[-1]
 
@@ -328,16 +333,16 @@ def test_a_service_of_which_nothing_is_compared_leaves_the_shadow_by_declaration
 def test_broken_evidence_never_rolls_back() -> None:
     found = at(
         CANARY_10,
-        integrity={"found": 10, "noise": Count(9, 9), "active": Count(0, PAIRS)},
+        integrity={"found": 10, "noise": Count(9, 9), "candidate_active": Count(0, PAIRS)},
         health={"shed": Count(PAIRS, PAIRS)},
     )
     assert verdict(found, CANARY_10).decision is Decision.HOLD
 
 
 def test_the_served_share_is_held_against_the_rollout() -> None:
-    fits = verdict(at(CANARY_10, integrity={"active": Count(40_150, PAIRS)}), CANARY_10)
+    fits = verdict(at(CANARY_10, integrity={"candidate_active": Count(40_150, PAIRS)}), CANARY_10)
     assert check(fits, "sample_ratio_p").outcome is Outcome.PASS
-    found = verdict(at(CANARY_10, integrity={"active": Count(38_000, PAIRS)}), CANARY_10)
+    found = verdict(at(CANARY_10, integrity={"candidate_active": Count(38_000, PAIRS)}), CANARY_10)
     assert found.decision is Decision.HOLD
     assert found.reasons[0].startswith(
         "candidate active for 9.5 % of 400,000 pairs, rollout 10 % (p 7.8e-23, limit 0.001): "
@@ -409,7 +414,9 @@ def test_an_interval_that_is_beyond_the_rollback_limit_says_at_which_level_it_is
 def test_the_limit_that_is_said_is_the_one_that_is_open() -> None:
     """Pairs without a decision count for both bounds: a figure of 0.99 may be 1.4, not 0.9."""
     table, neither = Paired(1_980, 20, 0, 38_000), 37_300
-    undecided = replace(output(table), least=table, most=Paired(1_980, 20, 700, neither))
+    undecided = replace(
+        output(table), lowest_alarms=table, highest_alarms=Paired(1_980, 20, 700, neither)
+    )
     alarms = check(verdict(evidence(undecided, pairs=40_000)), "alarm_ratio")
     assert alarms.outcome is Outcome.INCONCLUSIVE
     assert "alarm rate 0.99x primary's, limit 1.10x" in alarms.reason
@@ -513,7 +520,7 @@ YOUNG = labelling(young=True)
 def test_the_how_to_says_what_to_do_about_each_check() -> None:
     judged = output(
         segments=[replace(segment("web", GOOD), caught=Paired(80, 10, 10, 10))],
-        outside=Count(0, PAIRS),
+        uncompared=Count(0, PAIRS),
         quality=quality(),
         labelling=replace(ONE_SIDED, young=YOUNG.young),
     )
@@ -533,9 +540,9 @@ def test_the_how_to_says_what_to_do_about_each_check() -> None:
                     step,
                     integrity={
                         "noise": Count(0, 10),
-                        "batched": Count(0, 0),
+                        "batch_disagreement": Count(0, 0),
                         "sampled": Sampled(Count(5, 10), 0.5, 0.0),
-                        "open_ends": (),
+                        "unclosed_records": (),
                         "thresholds_since": SINCE,
                     },
                 ),
@@ -727,7 +734,13 @@ def with_hours(counts: UnitAlarms) -> UnitAlarms:
 
 
 def units(alarms: Paired, **changes: Any) -> UnitAlarms:
-    usual = {"units": 5_000, "requests": 400_000, "block": None, "once": alarms, "segments": ()}
+    usual = {
+        "units": 5_000,
+        "requests": 400_000,
+        "block_seconds": None,
+        "once": alarms,
+        "segments": (),
+    }
     return UnitAlarms(**{**usual, "alarms": alarms, "design_effect": 1.0, **changes})
 
 
@@ -741,7 +754,7 @@ def unnamed(design_effect: float) -> UnitAlarms:
         units=0,
         requests=0,
         design_effect=design_effect,
-        hours_effect=design_effect,
+        hourly_design_effect=design_effect,
         periods=periods(BURST),
     )
 
@@ -915,7 +928,7 @@ def test_declines_that_come_in_bursts_roll_back_by_units_alone(
 ) -> None:
     """By request, they double either way."""
     approvals = Paired(360_000, 20_000, 0, 20_000)
-    found = output(approvals, quiet_by_unit=with_hours(units(declines)))
+    found = output(approvals, no_alarms_by_unit=with_hours(units(declines)))
     assert verdict(at(CANARY_1, outputs=(found,)), CANARY_1).decision is decision
 
 
@@ -925,13 +938,15 @@ def test_what_a_side_did_not_decide_counts_for_both_bounds() -> None:
     at_least = Paired(1_400, 600, 0, 398_000)
     at_most = Paired(2_000, 0, 0, 398_000)
     left_out = Count(600, 400_000)
-    found = verdict(evidence(output(known, least=at_least, most=at_most, outside=left_out)))
+    found = verdict(
+        evidence(output(known, lowest_alarms=at_least, highest_alarms=at_most, uncompared=left_out))
+    )
     assert check(found, "alarm_ratio").outcome is Outcome.INCONCLUSIVE
     assert found.decision is Decision.HOLD
 
 
 def test_pairs_without_a_threshold_beyond_the_limit_hold() -> None:
-    found = verdict(evidence(output(outside=Count(9 * PAIRS, 10 * PAIRS))))
+    found = verdict(evidence(output(uncompared=Count(9 * PAIRS, 10 * PAIRS))))
     assert check(found, "uncompared").outcome is Outcome.FAIL
     assert found.decision is Decision.HOLD
 
@@ -953,7 +968,7 @@ def test_numbers_without_a_threshold_are_judged_by_their_distribution(
 
 
 def test_the_sample_ratio_counts_what_the_flag_draws() -> None:
-    counts = {"drawn": Count(103, 10_000), "active": Count(60_000, PAIRS)}
+    counts = {"candidate_units": Count(103, 10_000), "candidate_active": Count(60_000, PAIRS)}
     drawn = verdict(at(CANARY_1, integrity=counts), CANARY_1)
     assert check(drawn, "sample_ratio_p").outcome is Outcome.PASS
 
@@ -961,7 +976,7 @@ def test_the_sample_ratio_counts_what_the_flag_draws() -> None:
 @pytest.mark.parametrize(("aside", "decision"), [(1_000, Decision.ADVANCE), (PAIRS, Decision.HOLD)])
 def test_pairs_whose_time_cannot_be_hold_if_they_are_many(aside: int, decision: Decision) -> None:
     """The candidate may fail on the machine whose clock is wrong, and nowhere else."""
-    found = verdict(evidence(window={"set_aside": aside}))
+    found = verdict(evidence(window={"impossible_times": aside}))
     assert found.decision is decision
     if decision is Decision.HOLD:
         [reason] = found.reasons
@@ -975,7 +990,9 @@ def test_pairs_whose_time_cannot_be_hold_if_they_are_many(aside: int, decision: 
 )
 def test_requests_whose_flag_fails_hold(without: int, decision: Decision) -> None:
     """No rollout changes who answers them, nor would a rollback."""
-    found = verdict(evidence(window={"other_rollouts": without, "without_rollout": without}))
+    found = verdict(
+        evidence(window={"pairs_of_other_rollouts": without, "pairs_without_rollout": without})
+    )
     assert found.decision is decision
     if decision is Decision.HOLD:
         [reason] = found.reasons
@@ -986,7 +1003,7 @@ def test_pairs_that_are_not_compared_are_told_by_what_happened_to_them() -> None
     lost = PAIRS // 20
     statuses = {"primary": {"ok": PAIRS}, "candidate": {"ok": PAIRS - lost, "timeout": lost}}
     left_out = Count(lost, PAIRS)
-    found = verdict(evidence(output(outside=left_out), health={"statuses": statuses}))
+    found = verdict(evidence(output(uncompared=left_out), health={"statuses": statuses}))
     assert any("lack a decision of a side (candidate timeout 20,000)" in r for r in found.reasons)
-    found = verdict(evidence(output(outside=left_out)))
+    found = verdict(evidence(output(uncompared=left_out)))
     assert any("(there is no score, or no threshold)" in each for each in found.reasons)

@@ -225,7 +225,7 @@ def test_recall_passes_only_if_requests_and_units_show_it() -> None:
 
 @pytest.mark.parametrize(("burst", "outcome"), [(1, "fail"), (100, "inconclusive")])
 def test_recall_without_units_rolls_back_only_if_minutes_show_it(burst: int, outcome: str) -> None:
-    minutes = replace(in_bursts(LOST, burst), alike=1.0, has_units=False)
+    minutes = replace(in_bursts(LOST, burst), mean_burst_size=1.0, has_units=False)
     of = quality(LOST, by_unit=minutes)
     found = verdict(
         at(CANARY_10, **{**labelled(LOST, served="candidate"), "quality": of}), CANARY_10
@@ -300,7 +300,7 @@ def test_average_precision_segments_and_weighted_recall_count_bursts_as_one() ->
 def test_young_labels_of_a_burst_exclude_no_loss() -> None:
     kept = Paired(120, 5, 5, 40)
     for alike, decision in ((1.0, Decision.ADVANCE), (20.0, Decision.HOLD)):
-        young = replace(labelling(caught=kept, young=True), alike=alike)
+        young = replace(labelling(caught=kept, young=True), mean_burst_size=alike)
         found = verdict(at(SHADOW, quality=None, labelling=young), SHADOW)
         assert found.decision is decision
 

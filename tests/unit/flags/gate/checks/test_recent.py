@@ -141,5 +141,5 @@ def test_positives_of_few_units_count_as_few() -> None:
     found = with_last_caught(LOST)
     assert found.quality is not None
     share = (UnitShare(0.0, 50),)
-    by_unit = UnitRecall(share, share, alike=20.0, design_effect=1.0)
+    by_unit = UnitRecall(share, share, mean_burst_size=20.0, design_effect=1.0)
     assert recalls(replace(found, quality=replace(found.quality, by_unit=by_unit))) == []

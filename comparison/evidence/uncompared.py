@@ -10,29 +10,29 @@ from flags.gate.evidence import Count, Paired
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class Uncompared:
     """The share of pairs without a decision of both sides, and the alarms in both extreme cases."""
 
     share: Count
-    least: Paired
+    lowest: Paired
     """Alarms if each missing decision is no alarm of the candidate, or an alarm of the primary."""
-    most: Paired
+    highest: Paired
     """Alarms if each missing decision is an alarm of the candidate, or none of the primary."""
 
 
-def outside(output: OutputAggregates, alarms: Paired | None) -> Outside | None:
+def uncompared(output: OutputAggregates, alarms: Paired | None) -> Uncompared | None:
     """Bound the alarms over all pairs; None where no pair has any decision."""
     table = output.outside
     known = alarms or Paired(0, 0, 0, 0)
     if table is None or table.empty:
-        return Outside(Count(0, known.pairs), known, known) if alarms else None
+        return Uncompared(Count(0, known.pairs), known, known) if alarms else None
     if alarms is None and table[["primary_alarm", "candidate_alarm"]].isna().all(axis=None):
         return None
     left_out = int(table["n"].sum())
-    return Outside(
+    return Uncompared(
         Count(left_out, known.pairs + left_out),
-        least=_added(known, _filled(table, primary=True, candidate=False)),
-        most=_added(known, _filled(table, primary=False, candidate=True)),
+        lowest=_added(known, _filled(table, primary=True, candidate=False)),
+        highest=_added(known, _filled(table, primary=False, candidate=True)),
     )
 
 

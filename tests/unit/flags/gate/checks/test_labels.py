@@ -239,7 +239,7 @@ def test_recall_without_units_rolls_back_only_if_minutes_show_it(burst: int, out
 
 def test_recall_without_units_that_minutes_leave_open_says_that_minutes_are_counted() -> None:
     kept = Paired(9_000, 200, 200, 600)
-    minutes = replace(in_bursts(kept, 100), alike=1.0, has_units=False)
+    minutes = replace(in_bursts(kept, 100), mean_burst_size=1.0, has_units=False)
     of = {**labelled(kept), "quality": quality(kept, by_unit=minutes)}
     recall = check(verdict(at(RAMP_50, **of), RAMP_50), "recall_loss")
     assert recall.outcome is Outcome.INCONCLUSIVE
@@ -397,7 +397,7 @@ def test_the_hold_of_young_labels_ends_with_more_of_them_or_with_old_ones() -> N
     young = labelling(caught=few, young=True).young
     alone = at(SHADOW, quality=None, labelling=labelling(caught=few, young=True))
     one = check(verdict(alone, SHADOW), "young_labels")
-    assert (one.outcome, one.needed is not None) == (Outcome.INCONCLUSIVE, True)
+    assert (one.outcome, one.more_needed is not None) == (Outcome.INCONCLUSIVE, True)
     assert one.reason.endswith("at the present rates; or wait until these count")
     assert isinstance(kept["labelling"], Labelling)
     both = at(SHADOW, **{**kept, "labelling": replace(kept["labelling"], young=young)})

@@ -121,7 +121,8 @@ class Autopilot:
             raise PersonalTokenError(
                 f"this token is {author}'s own: the autopilot could not tell its own changes from "
                 f"those that {author} makes in the dashboard. Give it an admin token, or the token "
-                "of a user that nobody else logs in as, and name that user with --account"
+                "of a user that nobody else logs in as, and name that user: "
+                f"--account {author.name}"
             )
         return author
 

@@ -1,6 +1,7 @@
 """The answer of a pair, and its delivery to the caller."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,36 @@ class Delivery:
         self.fallback = False
         self.assignment = assignment
         self._answered = answered
+
+    async def awaited(
+        self, scoring: Awaitable[Scored], may_be_cancelled: Callable[[], bool]
+    ) -> Scored | None:
+        """Return the result of `scoring`, on which the caller waits.
+
+        If the caller's request is cancelled, so is `scoring`, if it may be: the result is None.
+        """
+        task, waits = asyncio.current_task(), True
+
+        def cancel(answered: "asyncio.Future[Answer]") -> None:
+            if task is not None and waits and answered.cancelled() and may_be_cancelled():
+                task.cancel()
+
+        self._answered.add_done_callback(cancel)
+        try:
+            scored: Scored | None = await scoring
+        except asyncio.CancelledError:
+            if not self._answered.cancelled():
+                raise
+            scored = None
+        finally:
+            waits = False
+            self._answered.remove_done_callback(cancel)
+        if scored is not None and not isinstance(scored.error, asyncio.CancelledError):
+            return scored
+        if task is not None and self._answered.cancelled():
+            task.uncancel()
+            return None
+        return scored
 
     def deliver(self, side: Side, scored: Scored) -> None:
         """Give the caller the answer or the error of `side`, unless the caller went away."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from flags.errors import SideBusyError
+from flags.errors import CallerLeftError, SideBusyError
 from flags.pairing.assignment import Assign, Assignment, Side
 from flags.pairing.call_queue import QueuePosition, in_background
 from flags.pairing.delivery import Answer, Delivery
@@ -72,7 +72,8 @@ class Pairing:
         """Return the answer to `request`.
 
         If the primary has to answer, raises the error of its model, or TimeoutError after its time
-        limit. A failure of the candidate is never raised.
+        limit. A failure of the candidate is never raised. If it is cancelled, as at the time limit
+        of the service, so is an asynchronous call of the primary that answers.
         """
         return await self._start_pair(request)
 
@@ -104,7 +105,7 @@ class Pairing:
         units = self._units_of(request, snapshot, assignment)
         unit = units.unit or request.request_id
         if assignment.active is Side.PRIMARY:
-            primary = await self._score(request, Side.PRIMARY, assignment)
+            primary = await self._score_for_caller(request, assignment, delivery)
             delivery.deliver(Side.PRIMARY, primary)
             candidate = await self._score_after_answer(request, Side.CANDIDATE, assignment, unit)
         elif self._is_lazy:
@@ -126,7 +127,7 @@ class Pairing:
             delivery.deliver(Side.CANDIDATE, candidate)
             primary = await self._finish_as_shadow(insurance, position)
         else:
-            primary = await self._fallback(request, assignment, insurance)
+            primary = await self._fallback(request, assignment, delivery, insurance, position)
             delivery.deliver(Side.PRIMARY, primary)
         await _wait_until_sent(request)
         return primary, candidate
@@ -146,7 +147,7 @@ class Pairing:
             delivery.deliver(Side.CANDIDATE, candidate)
             primary = await self._score_after_answer(request, Side.PRIMARY, assignment, unit)
             return primary, candidate
-        primary = await self._score(request, Side.PRIMARY, assignment)
+        primary = await self._score_for_caller(request, assignment, delivery)
         delivery.deliver(Side.PRIMARY, primary)
         await _wait_until_sent(request)
         return primary, candidate
@@ -252,17 +253,44 @@ class Pairing:
         return self._scorers[Side.PRIMARY].expired(limit, position)
 
     async def _fallback(
-        self, request: Request, assignment: Assignment, insurance: "asyncio.Task[Scored]"
+        self,
+        request: Request,
+        assignment: Assignment,
+        delivery: Delivery,
+        insurance: "asyncio.Task[Scored]",
+        position: QueuePosition,
     ) -> Scored:
         """Return the primary's result in place of a failed candidate's.
 
         Scores the primary now if its insurance was not scored, unless the primary was too busy.
         """
-        primary = await insurance
+        primary = await self._for_caller(insurance, delivery, position)
         has_waited = isinstance(primary.error, SideBusyError)
         if not has_waited and primary.observation.status in (Status.SKIPPED, Status.SHED):
-            return await self._score(request, Side.PRIMARY, assignment)
+            return await self._score_for_caller(request, assignment, delivery)
         return primary
+
+    async def _score_for_caller(
+        self, request: Request, assignment: Assignment, delivery: Delivery
+    ) -> Scored:
+        position = QueuePosition()
+        scoring = self._score(request, Side.PRIMARY, assignment, position=position)
+        return await self._for_caller(scoring, delivery, position)
+
+    async def _for_caller(
+        self, scoring: Awaitable[Scored], delivery: Delivery, position: QueuePosition
+    ) -> Scored:
+        """Return the primary's result, for which the caller waits.
+
+        If the request is cancelled, as at the service's own time limit, a call that is asynchronous
+        or has not begun is cancelled with it, as without this plugin.
+        """
+        scorer = self._scorers[Side.PRIMARY]
+        scored = await delivery.awaited(scoring, lambda: scorer.is_async or position.in_line)
+        if scored is not None:
+            return scored
+        status = Status.SHED if position.in_line else Status.TIMEOUT
+        return scorer.failed(status, CallerLeftError("the request was cancelled"), None)
 
     def _units_of(
         self, request: Request, snapshot: RequestSnapshot, assignment: Assignment

@@ -106,7 +106,7 @@ class Scorer:
         self._unreadable_is_error = unreadable_is_error
         self._spend = spend
         self._brief_shadows = brief_shadows
-        self._is_async = _is_async(model)
+        self.is_async = _is_async(model)
         self._threads = threads or SideThreads(f"{side}-model")
 
     @property
@@ -140,7 +140,7 @@ class Scorer:
             return self.failed(Status.ERROR, call, None)
         position = position or QueuePosition()
         current_position.set(position)
-        if self._is_async:
+        if self.is_async:
             outcome = await self._await(call, limit)
         elif limit is not None and self._threads.all_stuck:
             return self.failed(Status.SHED, SideStuckError(f"the {self.side} hangs"), None)
@@ -173,7 +173,11 @@ class Scorer:
         if limit is None:
             return await guard_async(self._model, call)
         running = asyncio.create_task(guard_async(self._model, call))
-        done, _ = await asyncio.wait({running}, timeout=limit)
+        try:
+            done, _ = await asyncio.wait({running}, timeout=limit)
+        except asyncio.CancelledError:
+            running.cancel()
+            raise
         if done:
             return running.result()
         running.cancel()  # not awaited, because the model may swallow the cancellation

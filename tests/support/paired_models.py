@@ -28,6 +28,7 @@ def pairing_of(
     limits: Limits | None = None,
     reading: Reading = READING,
     primary_threads: SideThreads | None = None,
+    lazy_insurance: bool = False,
 ) -> Pairing:
     return Pairing(
         Scorer(
@@ -43,4 +44,5 @@ def pairing_of(
         reading=reading,
         sink=sink if sink is not None else InMemoryPairs(),
         limits=limits or Limits(candidate_timeout=NEVER, shadow_timeout=NEVER),
+        lazy_insurance=lazy_insurance,
     )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from flags.pairing.assignment import Side
+from flags.pairing.limits import Limits
 from flags.pairing.observation import InMemoryPairs, Status
 from flags.pairing.request import Request
 from flags.pairing.shadow_schedule import AnswerSent
@@ -183,4 +184,64 @@ async def test_a_caller_that_leaves_still_makes_a_pair(active: Side, gate: Relea
     assert pair.served is None
     assert pair.fallback is False
     assert {pair.primary.status, pair.candidate.status} == {Status.OK}
+    pairing.close()
+
+
+@pytest.mark.parametrize("limit", [None, NEVER])
+@pytest.mark.parametrize("is_lazy", [False, True])
+@pytest.mark.parametrize("active", Side)
+async def test_a_primary_on_the_event_loop_is_cancelled_with_its_request(
+    active: Side, is_lazy: bool, limit: float | None, gate: Release
+) -> None:
+    """As by the time limit of the service: whoever waits for the primary's answer gives up."""
+    candidate = Conduct.RAISES if active is Side.CANDIDATE else Conduct.ANSWERS
+    primary = FakeAsyncModel(Conduct.HANGS, 0.7, gate)
+    pairs = InMemoryPairs()
+    pairing = pairing_of(
+        primary,
+        FakeAsyncModel(candidate, 0.7),
+        assign=FixedAssignment(active),
+        sink=pairs,
+        limits=Limits(limit, NEVER, NEVER, 64),
+        lazy_insurance=is_lazy,
+    )
+    answering = asyncio.create_task(pairing.answer(Request.of("r1", 1)))
+    await asyncio.wait_for(gate.is_reached(), 20)
+    for _ in range(20):  # until a candidate that raises has done so
+        await asyncio.sleep(0)
+
+    answering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await answering
+
+    assert await pairing.drain(NEVER) == 0  # the gate was never opened
+    assert primary.ended == 1
+    (pair,) = pairs.pairs
+    assert (pair.served, pair.primary.status) == (None, Status.TIMEOUT)
+    assert pair.primary.error == "CallerLeftError"
+    assert pair.candidate.status is (Status.ERROR if active is Side.CANDIDATE else Status.OK)
+    pairing.close()
+
+
+async def test_a_primary_that_waits_in_line_never_begins_once_its_request_is_cancelled(
+    gate: Release,
+) -> None:
+    primary = FakeModel(Conduct.HANGS, 0.7, gate)
+    pairs = InMemoryPairs()
+    pairing = pairing_of(primary, FakeModel(), assign=FixedAssignment(Side.PRIMARY), sink=pairs)
+    first, second = (
+        asyncio.create_task(pairing.answer(Request.of(name, name))) for name in ("r1", "r2")
+    )
+    await asyncio.wait_for(gate.is_reached(), 20)
+
+    for each in (first, second):
+        each.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await each
+    gate.open()
+
+    assert await pairing.drain(NEVER) == 0
+    assert primary.calls == [("r1",)]
+    statuses = {pair.request_id: pair.primary.status for pair in pairs.pairs}
+    assert statuses == {"r1": Status.OK, "r2": Status.SHED}
     pairing.close()

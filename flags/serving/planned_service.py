@@ -26,6 +26,9 @@ from flags.serving.worker import MigrationWorker
 _MODEL_CONFIG: Final = frozenset({"resources", "threads", "workers"})
 """Configuration that under `runners` belongs to the model's own processes."""
 
+_CANDIDATES: Final = f"bentoml_flags_{Side.CANDIDATE}"
+"""Beginning of the attributes that are the candidate and its dependencies."""
+
 
 def planned_service(
     plan: Plan, name: str, max_request_bytes: int | None, config: Mapping[str, Any]
@@ -109,9 +112,11 @@ def _primary_attribute(self: Any, name: str) -> Any:
 
 async def _startup(self: Any) -> None:
     await self.bentoml_flags_worker.start(self.bento_service)
-    # BentoML's /readyz waits for every dependency that it finds as an attribute. The candidate
-    # must not count: while its process is dead, the primary still answers.
-    self.bentoml_flags_candidate = None
+    # BentoML's /readyz waits for every dependency that it finds as an attribute. The candidate and
+    # its dependencies must not count: while a process of them is dead, the primary still answers.
+    for name in self.bento_service.dependencies:
+        if name.startswith(_CANDIDATES):
+            setattr(self, name, None)
 
 
 async def _shutdown(self: Any) -> None:
@@ -141,12 +146,19 @@ def _endpoint(name: str, original: APIMethod[..., Any]) -> MigratedMethod:
 
 
 def _dependencies(plan: Plan) -> dict[str, Any]:
-    """Return the services that the sides depend on, so that the new service starts them."""
+    """Return the services that the sides depend on.
+
+    BentoML starts those that are not at an address, and /readyz waits for the primary's.
+    """
     return {
-        f"bentoml_flags_{side}_{name}": bentoml.depends(dependency.on)
+        f"bentoml_flags_{side}_{name}": bentoml.depends(
+            dependency.on,
+            url=dependency.url,
+            deployment=dependency.deployment,
+            cluster=dependency.cluster,
+        )
         for side, service in plan.services.items()
         for name, dependency in service.dependencies.items()
-        if dependency.on is not None
     }
 
 

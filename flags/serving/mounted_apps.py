@@ -5,7 +5,7 @@ applications run there, and requests to them are forwarded.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 from typing import Any, Final
@@ -15,19 +15,26 @@ from bentoml import Service
 from multidict import CIMultiDict
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from flags.serving.bentoml_private import set_current_service
 from flags.serving.sides.http_answers import body_chunks
-from flags.serving.sides.runner_wire import CALL_HEADER, WireCall, with_headers
+from flags.serving.sides.runner_wire import (
+    CALL_HEADER,
+    WireCall,
+    end_to_end_headers,
+    with_headers,
+)
 
 NewSession = Callable[[], aiohttp.ClientSession]
 """Return the HTTP session to the primary's process."""
 
 _FORWARDED: Final = frozenset({"content-type", "content-length"})
 """Headers of a request that are forwarded directly, besides those inside the wire call."""
+
+_OF_A_BODY: Final = frozenset({b"content-length", b"content-type"})
 
 
 def primary_as_current(primary: Callable[[], Any]) -> Starlette:
@@ -122,11 +129,15 @@ class _Forwarding:
                 protocols=protocols,
                 max_msg_size=0,  # BentoML's server limits what callers send, not what it sends
             )
+        except aiohttp.WSServerHandshakeError as refusal:
+            await _refuse(ours, refusal)
+            return
         except aiohttp.ClientError:
             await ours.close()  # before it is accepted, which refuses it with 403
             return
         async with theirs:
-            await ours.accept(theirs.protocol)
+            # aiohttp has no public name for the answer to the handshake.
+            await ours.accept(theirs.protocol, _own_headers(theirs._response.raw_headers))
             from_app = asyncio.create_task(_from_app(theirs, ours))
             directions = [asyncio.create_task(_to_app(ours, theirs)), from_app]
             _, unfinished = await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
@@ -135,6 +146,26 @@ class _Forwarding:
             await asyncio.wait(directions)
             if not from_app.cancelled():
                 from_app.result()  # raises, so that the server ends the connection too
+
+
+async def _refuse(ours: WebSocket, refusal: aiohttp.WSServerHandshakeError) -> None:
+    """Refuse the websocket with the status and headers of the application, but without its body."""
+    if "websocket.http.response" not in (ours.scope.get("extensions") or {}):
+        await ours.close()
+        return
+    response = Response(status_code=refusal.status)
+    given = [(name.encode(), value.encode()) for name, value in (refusal.headers or {}).items()]
+    response.raw_headers.extend(each for each in _own_headers(given) if each[0] not in _OF_A_BODY)
+    await ours.send_denial_response(response)
+
+
+def _own_headers(raw: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the headers that the application has given to the answer to a handshake."""
+    return [
+        (name, value)
+        for name, value in end_to_end_headers(raw)
+        if not name.startswith(b"sec-websocket-")
+    ]
 
 
 def _url(scope: Scope) -> Any:

@@ -4,7 +4,10 @@ They decode the image, and of a GIF, a TIFF or an animation they lose all frames
 """
 
 import io
+from collections.abc import Callable
 from typing import Any
+
+import pydantic
 
 
 def is_image(value: Any) -> bool:
@@ -21,6 +24,23 @@ def opened_again(image: Any) -> Any:
     """Return the image opened from a copy of its file in memory; `image` itself if it has none."""
     content = _file_of(image)
     return image if content is None else _opened(content)
+
+
+def in_memory(value: Any) -> Any:
+    """Return images, in a list or in fields of a model too, opened from copies in memory."""
+    if is_list_of_images(value):
+        return [opened_again(each) for each in value]
+    if isinstance(value, pydantic.BaseModel):
+        return with_changed_fields(value, in_memory)
+    return opened_again(value) if is_image(value) else value
+
+
+def with_changed_fields(
+    model: pydantic.BaseModel, change: Callable[[Any], Any]
+) -> pydantic.BaseModel:
+    """Return `model` with changed fields; `model` itself if `change` returns each as it is."""
+    changed = {name: new for name, old in vars(model).items() if (new := change(old)) is not old}
+    return model.model_copy(update=changed) if changed else model
 
 
 class PicklableImage:

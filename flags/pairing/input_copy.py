@@ -55,7 +55,15 @@ def copy_mutable(value: Any) -> Any:
         return [copy_mutable(each) for each in value]
     if is_image(value) and (again := opened_again(value)) is not value:
         return again
-    return copy.deepcopy(value)
+    return copy.deepcopy(value, _opened_images(value))
+
+
+def _opened_images(value: Any) -> dict[int, Any]:
+    """Return, for `deepcopy`, copies of a model's images that are made from their files."""
+    fields = vars(value).values() if isinstance(value, pydantic.BaseModel) else ()
+    lists = (each if is_list_of_images(each) else (each,) for each in fields)
+    images = (each for images in lists for each in images if is_image(each))
+    return {id(each): again for each in images if (again := opened_again(each)) is not each}
 
 
 def _is_immutable(value: Any) -> bool:

@@ -151,4 +151,5 @@ def _shown(value: Any) -> str:
 
 
 def _annotations(spec: type[Any]) -> dict[str, Any]:
-    return {name: field.annotation for name, field in spec.model_fields.items()}
+    """Return what reads each field: its type, and its validators."""
+    return {name: (each.annotation, each.metadata) for name, each in spec.model_fields.items()}

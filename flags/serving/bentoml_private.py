@@ -23,7 +23,8 @@ try:
     from _bentoml_impl.serde import ALL_SERDE, JSONSerde, Payload, PickleSerde
 
     # The models of inputs and answers: they show whether an answer is bare, a file or an image.
-    from _bentoml_sdk.io_models import IODescriptor, IOMixin, IORootModel
+    # And the names of the fields that stand for `*args` and `**kwargs`.
+    from _bentoml_sdk.io_models import ARGS, KWARGS, IODescriptor, IOMixin, IORootModel
 
     # An API of a service: the migrated service gets one for each API of the primary.
     from _bentoml_sdk.method import APIMethod
@@ -33,6 +34,9 @@ try:
 
     # BentoML's test whether an API's answer is a stream, by its annotation.
     from _bentoml_sdk.typing_utils import is_iterator_type
+
+    # The folder and name that BentoML gives to an uploaded file.
+    from _bentoml_sdk.validators import FileSchema
 
     # The configuration that an isolated candidate's process gets from its worker: model store,
     # arguments of the Bento, addresses of the services that it depends on.
@@ -68,10 +72,13 @@ except ImportError as error:
 
 __all__ = [
     "ALL_SERDE",
+    "ARGS",
+    "KWARGS",
     "APIMethod",
     "AutoContainer",
     "BentoMLContainer",
     "Cookie",
+    "FileSchema",
     "IODescriptor",
     "IOMixin",
     "IORootModel",

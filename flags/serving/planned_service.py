@@ -56,11 +56,23 @@ def planned_service(
         RequestMiddleware,
         routes=[_path(service, each) for each in apis],
         tasks=[_path(service, each) for each in apis if each.is_task],
+        kept=_kept_routes(service, plan),
         server=f"BentoML Service/{primary.name}",
         settings=plan.settings,
         max_request_bytes=max_request_bytes,
     )
     return service
+
+
+def _kept_routes(service: Service[Any], plan: Plan) -> list[str]:
+    """Return the routes whose body the candidate reads itself; a remote one, but for files."""
+    is_remote = Side.CANDIDATE not in plan.services
+    shared = [each.shared for each in plan.apis.values()]
+    return [
+        _path(service, each.primary)
+        for each in shared
+        if not each.same_input_types or (is_remote and not each.primary.input_spec.multipart_fields)
+    ]
 
 
 def _path(service: Service[Any], api: APIMethod[..., Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import bentoml
 import pydantic
 from bentoml import Service
+from starlette.requests import Request as StarletteRequest
 from starlette.types import Scope
 
 from flags.pairing.assignment import Assignment, Side
@@ -17,6 +18,7 @@ from flags.pairing.input_copy import copy_call
 from flags.pairing.request import Request
 from flags.pairing.shadow_schedule import AnswerSent
 from flags.serving.api_contract import SharedApi
+from flags.serving.http.kept_body import kept_body, read_again
 from flags.serving.http.middleware import IDENTITY, afterwards
 from flags.serving.http.request_files import RequestFiles
 from flags.serving.http.request_identity import RequestIdentity
@@ -72,12 +74,32 @@ class SideCalls:
         `given` has the arguments that BentoML has read for the primary.
         """
         answer_sent = self._answer_sent(context.request.scope)
+        own = await self._read_again(context.request) if self._converts else None
         if not self._takes_files:
-            return self._build(given, context, answer_sent)
-        return await asyncio.to_thread(self._build, given, context, answer_sent)
+            return self._build(given, own, context, answer_sent)
+        return await asyncio.to_thread(self._build, given, own, context, answer_sent)
+
+    async def _read_again(self, request: StarletteRequest) -> Call | Exception | None:
+        """Return the call of a candidate with other types, which reads the body by them.
+
+        Returns None if the body was not kept.
+        """
+        body, spec = kept_body(request), self._shared.candidate.input_spec
+        if body is None:
+            return None
+        try:
+            if not self._takes_files:
+                return await read_again(request, body, spec)
+            return await asyncio.to_thread(asyncio.run, read_again(request, body, spec))
+        except Exception as error:
+            return error
 
     def _build(
-        self, given: Call, context: bentoml.Context, answer_sent: AnswerSent | None
+        self,
+        given: Call,
+        own: Call | Exception | None,
+        context: bentoml.Context,
+        answer_sent: AnswerSent | None,
     ) -> tuple[Request, Contexts]:
         scope, params = context.request.scope, self._params
         identity: RequestIdentity = scope.get(IDENTITY) or RequestIdentity(str(uuid.uuid4()), {})
@@ -87,7 +109,7 @@ class SideCalls:
             files = RequestFiles(context.request)
             afterwards(scope, files.release)
             given = files.with_images(given) if self._takes_files else given
-        own = self._for_candidate(given)
+        own = self._for_candidate(given) if own is None else own
         if files is not None:
             own = self._with_files(own, files)
             contexts = {

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flags.pairing.delivery import Answer
+from flags.serving.http.kept_body import BODY
 from flags.serving.http.outgoing import identity_header_names, identity_headers
 from flags.serving.http.request_identity import RequestIdentity, identify
 from flags.serving.http.task_requests import ABOUT_A_TASK, SUBMIT, add_id_header, submission_headers
@@ -44,10 +45,12 @@ class RequestMiddleware:
         settings: Settings,
         max_request_bytes: int | None,
         tasks: Collection[str] = (),
+        kept: Collection[str] = (),
         server: str | None = None,
     ) -> None:
         """Guard `routes`. The routes in `tasks` are tasks and have further routes below them.
 
+        The bodies of the routes in `kept` are kept, for a side that reads them itself.
         `server` replaces the value of BentoML's `Server` header; None leaves it.
         """
         self._app = app
@@ -55,6 +58,9 @@ class RequestMiddleware:
         self._task_routes = {route + each for route in tasks for each in ABOUT_A_TASK}
         self._submit_routes = frozenset(submit_routes)
         self._routes = frozenset({*routes, *submit_routes, *self._task_routes})
+        self._kept_routes = frozenset(
+            {*kept, *(route + SUBMIT for route in tasks if route in kept)}
+        )
         self._server = server
         self._settings = settings
         self._names = identity_header_names(settings)
@@ -76,6 +82,8 @@ class RequestMiddleware:
             add_id_header(scope, self._settings.request_id_header, identity.request_id)
         identity_headers.set(self._headers_to_forward(headers, identity))
         body = _BoundedBody(receive, self._max_bytes)
+        if scope["path"] in self._kept_routes:
+            scope[BODY] = body.parts = []
         if body.announced_too_large(headers):
             await self._too_large(scope, receive, self._with_headers(scope, identity, send))
             return
@@ -159,6 +167,8 @@ class _BoundedBody:
         self._limit = limit
         self._received = 0
         self.exceeded = False
+        self.parts: list[bytes] | None = None
+        """What was received, if it is kept."""
 
     def announced_too_large(self, headers: Headers) -> bool:
         length = headers.get("content-length", "")
@@ -166,11 +176,15 @@ class _BoundedBody:
 
     async def receive(self) -> Message:
         message = await self._receive()
-        if message["type"] == "http.request" and self._limit is not None:
-            self._received += len(message.get("body", b""))
-            if self._received > self._limit:
-                self.exceeded = True
-                return {"type": "http.disconnect"}
+        if message["type"] != "http.request":
+            return message
+        part = message.get("body", b"")
+        self._received += len(part)
+        if self._limit is not None and self._received > self._limit:
+            self.exceeded = True
+            return {"type": "http.disconnect"}
+        if self.parts is not None:
+            self.parts.append(part)
         return message
 
 

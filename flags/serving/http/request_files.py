@@ -7,10 +7,11 @@ import tempfile
 from pathlib import Path, PurePath
 from typing import Any
 
+import pydantic
 from starlette.requests import Request
 
 from flags.pairing.call import Call
-from flags.pairing.images import is_image, is_list_of_images, opened_again
+from flags.pairing.images import in_memory, with_changed_fields
 from flags.serving.bentoml_private import request_tempdir_pool
 
 logger = logging.getLogger(__name__)
@@ -40,8 +41,8 @@ class RequestFiles:
     def with_images(self, call: Call) -> Call:
         """Return `call` with images that are in memory: BentoML closes uploads after the answer."""
         return Call(
-            tuple(_in_memory(value) for value in call.args),
-            {name: _in_memory(value) for name, value in call.kwargs.items()},
+            tuple(in_memory(value) for value in call.args),
+            {name: in_memory(value) for name, value in call.kwargs.items()},
         )
 
     def with_copies(self, call: Call) -> Call:
@@ -60,6 +61,8 @@ class RequestFiles:
     def _copy(self, value: Any) -> Any:
         if isinstance(value, list):
             return [self._copy(each) for each in value]
+        if isinstance(value, pydantic.BaseModel):
+            return with_changed_fields(value, self._copy)
         if not isinstance(value, PurePath):
             return value
         return Path(shutil.copy2(value, Path(self.new_folder()) / value.name))
@@ -72,9 +75,3 @@ class RequestFiles:
             logger.exception("the files of a request could not be removed")
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _in_memory(value: Any) -> Any:
-    if is_list_of_images(value):
-        return [_in_memory(each) for each in value]
-    return opened_again(value) if is_image(value) else value

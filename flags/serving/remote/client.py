@@ -22,7 +22,7 @@ from flags.serving.remote.answers import (
 )
 from flags.serving.remote.connections import Connections
 from flags.serving.remote.link import RemoteLink
-from flags.serving.remote.requests import Body, call_body, call_headers
+from flags.serving.remote.requests import Body, call_body, call_headers, sent_body
 from flags.serving.sides.binary_answers import is_file
 from flags.serving.sides.context import SideContext
 from flags.serving.sides.http_answers import file_of
@@ -52,7 +52,7 @@ class RemoteClient:
     async def answer(self, context: SideContext, *args: Any, **kwargs: Any) -> CallResult:
         """Return the model's value or response; raises its error."""
         self._link.check()
-        content = await self._body(args, kwargs)
+        content = await self._body(context, args, kwargs)
         async with self._connections.one():
             began = time.perf_counter()
             with self._link.calling():
@@ -73,7 +73,7 @@ class RemoteClient:
     ) -> AsyncGenerator[Any, None]:
         """Yield the items of a stream as they arrive; raises the model's error."""
         self._link.check()
-        content = await self._body(args, kwargs)
+        content = await self._body(context, args, kwargs)
         async with self._connections.one():
             response: aiohttp.ClientResponse | None = None
             try:
@@ -93,7 +93,11 @@ class RemoteClient:
                 if response is not None:
                     response.close()
 
-    async def _body(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Body:
+    async def _body(
+        self, context: SideContext, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Body:
+        if (body := sent_body(context.request)) is not None:
+            return body
         if self._api.input_spec.multipart_fields:  # reads files, or encodes images
             return await asyncio.to_thread(call_body, self._api, args, kwargs)
         return call_body(self._api, args, kwargs)

@@ -18,7 +18,8 @@ from multidict import CIMultiDict
 from opentelemetry import propagate
 from starlette.requests import Request
 
-from flags.serving.bentoml_private import APIMethod, IODescriptor, IORootModel
+from flags.serving.bentoml_private import APIMethod, IODescriptor, IORootModel, PickleSerde
+from flags.serving.http.kept_body import kept_body, media_type_of
 from flags.serving.http.outgoing import identity_headers
 from flags.serving.sides.binary_answers import is_file
 from flags.serving.sides.runner_wire import CALL_HEADER
@@ -108,6 +109,14 @@ def call_body(api: APIMethod[..., Any], args: tuple[Any, ...], kwargs: Mapping[s
     if isinstance(dumped, str | bytes):
         return Body(dumped, spec.mime_type())
     return Body(_json(model.model_dump(mode="json")), _JSON)
+
+
+def sent_body(request: Request) -> Body | None:
+    """Return the body as the caller sent it; None if it was not kept, or is a pickle."""
+    body = kept_body(request)
+    if body is None or media_type_of(request) == PickleSerde.media_type:
+        return None
+    return Body(body, request.headers.get("content-type"))
 
 
 def _json(value: Any) -> bytes:

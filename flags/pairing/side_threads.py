@@ -6,12 +6,16 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from enum import Enum
 from typing import Any, Final, Generic, TypeVar
 
 from flags.pairing.call_queue import CallQueue, enqueue, in_background
 
 T = TypeVar("T")
+
+ThreadContext = Callable[[asyncio.AbstractEventLoop], AbstractContextManager[None]]
+"""Return what a thread runs within."""
 
 _IDLE_WAITS: Final = (0.001,) * 5
 """Waits, in seconds, of a background call before it begins while an answer is pending. A caller's
@@ -70,15 +74,20 @@ class SideThreads:
     """
 
     def __init__(
-        self, name: str, count: int = 1, wait_until_idle: Callable[[float], bool] | None = None
+        self,
+        name: str,
+        count: int = 1,
+        wait_until_idle: Callable[[float], bool] | None = None,
+        prepared: ThreadContext | None = None,
     ) -> None:
-        """Name the threads.
+        """Name the threads; each of them runs within `prepared`, which gets its event loop.
 
         A background call calls `wait_until_idle(seconds)` before it begins, because it competes
         with a pending answer for Python's lock (GIL). See `ShadowSchedule.wait_until_idle`.
         """
         self.count = count
         self._wait_until_idle = wait_until_idle
+        self._prepared = prepared or (lambda _: nullcontext())
         self._name = name
         self._waiting: CallQueue[ThreadCall[Any]] = CallQueue()
         self._signals: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -106,7 +115,9 @@ class SideThreads:
             if self._started < min(self._unended, self.count):
                 self._started += 1
                 name = f"{self._name}-{self._started}"
-                threading.Thread(target=self._work, name=name, daemon=True).start()
+                threading.Thread(
+                    target=self._work, args=(submitted.loop,), name=name, daemon=True
+                ).start()
         # Outside of the lock, because the thread that this wakes needs the lock.
         self._waiting.append(submitted)
         self._signals.put(True)
@@ -126,7 +137,11 @@ class SideThreads:
         for _ in range(self._started):
             self._signals.put(False)
 
-    def _work(self) -> None:
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._prepared(loop):
+            self._make_calls()
+
+    def _make_calls(self) -> None:
         ended: list[ThreadCall[Any]] = []
         since = 0.0
         while self._has_call(ended):

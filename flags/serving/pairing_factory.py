@@ -25,6 +25,7 @@ from flags.serving.plan import Plan, PlannedApi
 from flags.serving.remote.side import RemoteSide
 from flags.serving.sides.binary_answers import is_binary, measure, rendering
 from flags.serving.sides.placement import PlacedSide
+from flags.serving.sides.worker_threads import as_worker_thread
 
 
 class PairingFactory:
@@ -51,6 +52,7 @@ class PairingFactory:
                 f"{side}-model",
                 plan.services[side].config.get("threads", 1) if side in plan.services else 1,
                 schedule.wait_until_idle if schedule is not None and side in shadows else None,
+                as_worker_thread,
             )
             for side in Side
         }

@@ -48,7 +48,7 @@ class RequestHeaders(TextMapPropagator):
         """
         call_headers: Any = carrier
         media_type = call_headers.get("Content-Type") if hasattr(call_headers, "get") else None
-        if media_type != PickleSerde.media_type:
+        if not str(media_type).startswith(PickleSerde.media_type):
             return
         for name, value in self._current().items():
             if name not in call_headers:

@@ -36,11 +36,12 @@ from flags.serving.isolated.responses import needs_running, portable_response, r
 from flags.serving.isolated.transfer import (
     ContextResponse,
     HostedContext,
-    InputState,
     PortableImage,
 )
 from flags.serving.sides.dependencies import open_dependencies
 from flags.serving.sides.placement import as_generator, run_hooks
+from flags.serving.sides.value_pickle import ModelState
+from flags.serving.sides.worker_threads import as_worker_thread
 
 _FILES_KEPT: Final = 60.0
 """Seconds that the worker has for reading a request's files."""
@@ -91,9 +92,13 @@ class Host:
         needs_loop = bool(self._async) or hasattr(instance, "__is_ready__")
         for number in range(service.config.get("threads", 1) + needs_loop):
             name = f"candidate-model-{number + 1}"
-            threading.Thread(target=self._receive, name=name, daemon=True).start()
+            threading.Thread(target=self._work, name=name, daemon=True).start()
         await self._closed.wait()
         await run_hooks(service, instance, "__bentoml_shutdown_hook__")
+
+    def _work(self) -> None:
+        with as_worker_thread(self._loop):
+            self._receive()
 
     def _receive(self) -> None:
         """Receive messages and answer them, until the pipe is closed."""
@@ -145,7 +150,7 @@ class Host:
         joined = message.joined
         if isinstance(joined, list):
             joined = [
-                each.restored(spec) if isinstance(each, InputState) else each for each in joined
+                each.restored(spec) if isinstance(each, ModelState) else each for each in joined
             ]
         member = getattr(self._instance, message.method)
         return getattr(member, "local", member), Call((joined,))
@@ -245,7 +250,7 @@ class Host:
     def _call(self, message: CallMessage) -> tuple[Call, HostedContext | None]:
         spec = self._service.apis[message.api].input_spec
         args = tuple(
-            value.restored(spec) if isinstance(value, InputState) else value
+            value.restored(spec) if isinstance(value, ModelState) else value
             for value in message.args
         )
         if message.context is None:

@@ -5,8 +5,9 @@ from typing import Any, Final, NamedTuple
 from flags.pairing.images import PicklableImage
 from flags.serving.bentoml_private import APIMethod
 from flags.serving.isolated.portable_errors import UnportableError
-from flags.serving.isolated.transfer import CallTrace, ContextResponse, InputState, plain_scope
+from flags.serving.isolated.transfer import CallTrace, ContextResponse, plain_scope
 from flags.serving.sides.context import SideContext
+from flags.serving.sides.value_pickle import ModelState
 
 LOADED: Final = 0
 """Number of the first message from the process: None, or the error of loading its service. From the
@@ -40,7 +41,7 @@ class CallMessage(NamedTuple):
         """Return the message of a call, with the current trace."""
         return cls(
             api.name,
-            tuple(PicklableImage.of(InputState.of(value)) for value in args),
+            tuple(PicklableImage.of(ModelState.of_whole_body(value)) for value in args),
             {name: PicklableImage.of(value) for name, value in kwargs.items()},
             None if context is None else (api.ctx_param or "", plain_scope(context.request)),
             CallTrace.current(),

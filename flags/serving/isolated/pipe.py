@@ -12,6 +12,8 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Any, Final, cast
 
+from flags.serving.sides.value_pickle import pickled
+
 _HEAD: Final = Struct("<QQ")
 """Length of the body in bytes, number of the message."""
 
@@ -92,5 +94,8 @@ class BlockingPipe:
 
 
 def _packed(number: int, message: Any) -> bytes:
-    body = pickle.dumps(message, _PROTOCOL)
+    try:
+        body = pickle.dumps(message, _PROTOCOL)
+    except Exception:  # a class without a name, which the slower pickle knows to send
+        body = pickled(message)
     return _HEAD.pack(len(body), number) + body

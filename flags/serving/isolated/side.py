@@ -28,8 +28,9 @@ from flags.serving.isolated.messages import (
 )
 from flags.serving.isolated.process import SideCall, SideProcess
 from flags.serving.isolated.stream_client import IsolatedItems
-from flags.serving.isolated.transfer import CallTrace, InputState
+from flags.serving.isolated.transfer import CallTrace
 from flags.serving.sides.context import SideContext
+from flags.serving.sides.value_pickle import ModelState
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +137,7 @@ class IsolatedSide:
 
         async def call(joined: Any) -> CallResult:
             if isinstance(joined, list):
-                joined = [InputState.of(each) for each in joined]
+                joined = [ModelState.of_whole_body(each) for each in joined]
             message = BatchMessage(
                 method.api.name, method.name, joined, method.is_async, CallTrace.current()
             )

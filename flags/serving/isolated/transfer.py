@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import bentoml
-import pydantic
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 
-from flags.serving.bentoml_private import Cookie, IOMixin, trace_context
+from flags.serving.bentoml_private import Cookie, trace_context
 from flags.serving.http.outgoing import identity_headers
 from flags.serving.sides.context import SideContext
 from flags.serving.sides.request_state import PLAIN_KEYS, pickled_state, with_state
@@ -97,23 +96,6 @@ class CallTrace(NamedTuple):
             yield
         finally:
             otel_context.detach(token)
-
-
-class InputState(NamedTuple):
-    """State of an input whose class cannot be imported, because BentoML made it for the API."""
-
-    state: dict[Any, Any]
-
-    @classmethod
-    def of(cls, value: Any) -> Any:
-        """Return the state of such an input; any other input unchanged."""
-        return cls(value.__getstate__()) if isinstance(value, IOMixin) else value
-
-    def restored(self, kind: type[pydantic.BaseModel]) -> pydantic.BaseModel:
-        """Return the input as an instance of `kind`; it was validated before it travelled."""
-        value = kind.__new__(kind)
-        value.__setstate__(self.state)
-        return value
 
 
 class PortableImage(NamedTuple):

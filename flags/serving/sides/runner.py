@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import aiohttp
-import pydantic
 from bentoml import Service
 
 from flags.serving.batch_method import BatchMethod, method_of, read_rows
@@ -76,7 +75,7 @@ class RunnerSide:
             return _local(api, getattr(client, api.name))
         folder = self._folder if read else None
         remote = RunnerClient(client, self.session, api, folder, shadow_tasks=self._shadow_tasks)
-        return _stream(api, remote) if api.is_stream else _call(api, remote)
+        return _stream(remote) if api.is_stream else _call(remote)
 
     def batch_model(self, method: BatchMethod) -> Callable[[Any], Any]:
         """Return a function that calls the method, which is an API, in the other process."""
@@ -87,14 +86,13 @@ class RunnerSide:
         remote = RunnerClient(self.instance.to_async, self.session, api)
 
         async def call(joined: Any) -> Any:
-            inputs = (
-                joined if method.joins else [_client_argument(method.api, each) for each in joined]
-            )
             context = batch_context(api.route)
-            is_root = issubclass(api.input_spec, IORootModel)
-            keywords = {} if is_root else {_only_parameter(api): inputs}
-            arguments = () if keywords else (inputs,)
-            outcome = await remote.answer(context, *arguments, **keywords)
+            if issubclass(api.input_spec, IORootModel):
+                outcome = await remote.answer(context, api.input_spec(joined).root)
+            else:
+                name = str(*api.input_spec.model_fields)
+                inputs = getattr(api.input_spec(**{name: joined}), name)
+                outcome = await remote.answer(context, **{name: inputs})
             if method.joins:
                 return outcome
             return replace(outcome, value=read_rows(outcome.value, method))
@@ -132,25 +130,18 @@ class RunnerSide:
             return False
 
 
-def _only_parameter(api: APIMethod[..., Any]) -> str:
-    return str(*api.input_spec.model_fields)
-
-
-def _call(api: APIMethod[..., Any], remote: RunnerClient) -> Callable[..., Any]:
+def _call(remote: RunnerClient) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
         context: SideContext = kwargs.pop(CONTEXT)
-        return await remote.answer(
-            context, *(_client_argument(api, each) for each in args), **kwargs
-        )
+        return await remote.answer(context, *args, **kwargs)
 
     return call
 
 
-def _stream(api: APIMethod[..., Any], remote: RunnerClient) -> Callable[..., Any]:
+def _stream(remote: RunnerClient) -> Callable[..., Any]:
     async def items(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
         context: SideContext = kwargs.pop(CONTEXT)
-        arguments = (_client_argument(api, each) for each in args)
-        async with aclosing(remote.items(context, *arguments, **kwargs)) as own:
+        async with aclosing(remote.items(context, *args, **kwargs)) as own:
             async for item in own:
                 yield item
 
@@ -172,10 +163,3 @@ def _local(api: APIMethod[..., Any], method: Callable[..., Any]) -> Callable[...
             yield item
 
     return items if api.is_stream else call
-
-
-def _client_argument(api: APIMethod[..., Any], value: Any) -> Any:
-    """Return an argument for BentoML's client, which needs a model of the whole body as a dict."""
-    if isinstance(value, pydantic.BaseModel) and not issubclass(api.input_spec, IORootModel):
-        return value.model_dump(by_alias=True)
-    return value

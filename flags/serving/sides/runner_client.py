@@ -2,13 +2,10 @@
 
 BentoML's client cuts a stream into other pieces, decodes an image, writes a file under another
 name, reads every other answer as a value, and treats each status from 400 on as an error. It has no
-public access to the original response. This module uses its `_deserialize_output`; a test with real
-processes checks it.
+public access to the original response.
 """
 
 import asyncio
-import pickle
-import pickletools
 import time
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
@@ -23,25 +20,16 @@ from starlette.responses import Response, StreamingResponse
 from flags.pairing.call import CallResult
 from flags.serving.bentoml_private import (
     APIMethod,
-    IORootModel,
-    Payload,
-    PickleSerde,
     uri_to_path,
 )
 from flags.serving.sides.binary_answers import is_file
+from flags.serving.sides.call_serde import VALUE_HEADER, CallSerde, answer_of, call_body
 from flags.serving.sides.context import SideContext
 from flags.serving.sides.http_answers import body_chunks, chunks, error_of, file_of
-from flags.serving.sides.runner_input import pickled_input
 from flags.serving.sides.runner_wire import CALL_HEADER, WireCall, end_to_end_headers, with_headers
 
 _PICKLED: Final = b"\x80"
 """First byte of every pickle, and of no text in UTF-8."""
-
-_NEXT_BUFFER: Final = b"\x97"
-"""Opcode of a pickle whose array follows in a separate chunk. Other bytes may have this value."""
-
-_VALUE_HEADER: Final = "buffer-lengths"
-"""Header of an answer that is a pickled value."""
 
 _TEXT_HEADERS: Final = frozenset({b"content-length", b"content-type"})
 """The headers of a text that the model returned as a value."""
@@ -114,6 +102,7 @@ class RunnerClient:
         self._shadow_tasks = shadow_tasks
         schema = api.output_spec.model_json_schema()
         self._is_text = schema.get("type") == "string"  # bytes as well
+        self._is_bytes = schema.get("format") == "binary"
 
     async def items(
         self, context: SideContext, *args: Any, **kwargs: Any
@@ -121,20 +110,18 @@ class RunnerClient:
         """Yield the items of a stream as the model yielded them.
 
         The model's process sends each item as one HTTP chunk: text and bytes unchanged, anything
-        else pickled, followed by a chunk for each of its arrays.
+        else pickled.
         """
         response = await self._response(context, args, kwargs)
         try:
             if not response.ok and (error := self._error(response, await response.read())):
                 raise error
             self._apply(response, context)
-            parts = chunks(response)
-            async for chunk in parts:
+            async for chunk in chunks(response):
                 if self._is_text or not chunk.startswith(_PICKLED):
                     yield _text(chunk)
                 else:
-                    buffers = [await anext(parts) for _ in range(_buffer_count(chunk))]
-                    yield self._restored(pickle.loads(chunk, buffers=buffers))  # noqa: S301 - our own child
+                    yield answer_of(self._api.output_spec, chunk)
         finally:
             response.close()
 
@@ -153,27 +140,23 @@ class RunnerClient:
             raise error
         if self._is_value(response):
             self._apply(response, context)
-            payload = Payload((body,), response.headers)
-            value = self._client._deserialize_output(
-                payload, self._client.endpoints[self._api.name]
-            )
-            return CallResult(value, None, time.perf_counter() - began)
+            return CallResult(self._value(body), None, time.perf_counter() - began)
         context.is_applied = True
-        sent = with_headers(Response(body, response.status), response.raw_headers)
-        value = sent
+        own = with_headers(Response(body, response.status), response.raw_headers)
+        value: Any = own
         spec = self._api.output_spec
         if is_file(spec) and response.ok:
             value = None if self._folder is None else file_of(spec, response, body, self._folder)
-        return CallResult(value, None, time.perf_counter() - began, sent)
+        return CallResult(value, None, time.perf_counter() - began, own)
 
     def _passes_through(self, response: aiohttp.ClientResponse, context: SideContext) -> bool:
         """Say whether to forward a response while it arrives: a stream for a waiting caller."""
         is_stream = response.content_length is None and response.ok
-        return is_stream and not context.is_shadow and _VALUE_HEADER not in response.headers
+        return is_stream and not context.is_shadow and VALUE_HEADER not in response.headers
 
     def _is_value(self, response: aiohttp.ClientResponse) -> bool:
         """Say whether the model returned a value, not a response; for texts, headers decide."""
-        if _VALUE_HEADER in response.headers:
+        if VALUE_HEADER in response.headers:
             return True
         ours = self._api.output_spec.mime_type().split(";")[0].strip()
         if not self._is_text or response.content_type != ours:
@@ -187,18 +170,23 @@ class RunnerClient:
         self, context: SideContext, args: Any, kwargs: dict[str, Any]
     ) -> aiohttp.ClientResponse:
         runs_tasks = self._shadow_tasks or not context.is_shadow
-        call = WireCall.of(context.request.scope, runs_tasks=runs_tasks)
-        headers = {"content-type": PickleSerde.media_type, CALL_HEADER: call.packed()}
+        # A submitted task has no time limit without this plugin: its caller has an answer already.
+        has_time_limit = not (self._api.is_task and context.request.scope["path"] != self._path)
+        call = WireCall.of(
+            context.request.scope, runs_tasks=runs_tasks, has_time_limit=has_time_limit
+        )
+        headers = {"Content-Type": CallSerde.media_type, CALL_HEADER: call.packed()}
         propagate.inject(headers)
-        body = pickled_input(self._api.input_spec, args, kwargs)
-        async with asyncio.timeout(self._client.timeout):  # for a stream, until its first item
+        body = call_body(self._api.input_spec, args, kwargs)
+        # For a stream, until its first item.
+        async with asyncio.timeout(self._client.timeout if has_time_limit else None):
             return await self._session.post(
                 self._path, data=body, headers=headers, allow_redirects=False
             )
 
     def _error(self, response: aiohttp.ClientResponse, body: bytes) -> BentoMLException | None:
         """Return BentoML's error behind this response, with the response as an attribute."""
-        error = None if _VALUE_HEADER in response.headers else error_of(response, body)
+        error = None if VALUE_HEADER in response.headers else error_of(response, body)
         if error is not None:
             answer = with_headers(Response(body, response.status), response.raw_headers)
             setattr(error, _RESPONSE, answer)
@@ -215,9 +203,10 @@ class RunnerClient:
             elif name != b"content-length":
                 context.response.metadata[name.decode("latin-1")] = value.decode("latin-1")
 
-    def _restored(self, dumped: Any) -> Any:
-        model = self._api.output_spec.model_validate(dumped)
-        return model.root if isinstance(model, IORootModel) else model
+    def _value(self, body: bytes) -> Any:
+        if not self._is_text:
+            return answer_of(self._api.output_spec, body)
+        return body if self._is_bytes else body.decode()
 
 
 def _text(chunk: bytes) -> str | bytes:
@@ -225,10 +214,3 @@ def _text(chunk: bytes) -> str | bytes:
         return chunk.decode()
     except UnicodeDecodeError:
         return chunk
-
-
-def _buffer_count(pickled: bytes) -> int:
-    if _NEXT_BUFFER not in pickled:
-        return 0
-    codes = (code.name for code, *_ in pickletools.genops(pickled))
-    return sum(name == "NEXT_BUFFER" for name in codes)

@@ -6,7 +6,7 @@ twice; and background tasks of a shadow must not run.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from bentoml import Service
@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flags.serving.bentoml_private import BentoMLContainer, ServiceContext, server_context
+from flags.serving.sides.call_serde import CallSerde
 from flags.serving.sides.runner_wire import CALL_HEADER, WireCall
 
 _CALL: Final = "bentoml_flags.call"
@@ -56,6 +57,8 @@ class RestoreCall:
         self._routes = routes
         # Only a service that others depend on trusts the header, not one that callers reach.
         self._trusts_header = server_context.service_type == "service"
+        if self._trusts_header:
+            CallSerde.register()
         self._has_cors = bool(BentoMLContainer.http.cors.enabled.get())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,11 +73,22 @@ class RestoreCall:
             await self._app(scope, receive, send)
             return
         call = WireCall.unpacked(packed)
+        if not call.has_time_limit:
+            await _end_time_limit(send)
         if scope["path"] in self._routes:
             scope[_CALL] = call
         else:
             scope = {**scope, **call.scope, _CALL: call}
         await self._app(scope, receive, _without_cors(send) if self._has_cors else send)
+
+
+async def _end_time_limit(send: Send) -> None:
+    """End BentoML's time limit of this call, which holds until the first message is sent.
+
+    The server refuses a message of no known type, without any effect.
+    """
+    with suppress(RuntimeError):
+        await send({"type": "bentoml_flags.begun"})
 
 
 def _without_cors(send: Send) -> Send:

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from starlette.responses import Response
 from starlette.types import Scope
 
+from flags.serving.sides.call_serde import VALUE_HEADER
 from flags.serving.sides.request_state import PICKLED, pickled_state, with_state
 
 CALL_HEADER: Final = "x-bentoml-flags-call"
@@ -24,7 +25,7 @@ _HOP: Final = frozenset(
         b"upgrade",
         b"x-bentoml-request-id",
         b"x-bentoml-trace-id",
-        b"buffer-lengths",
+        VALUE_HEADER.encode(),
     }
 )
 """Headers of one connection, and headers that the caller's own worker sets."""
@@ -41,9 +42,11 @@ class WireCall(NamedTuple):
     scope: dict[str, Any]
     runs_tasks: bool
     """Whether background tasks of the call run; for a shadow they do not."""
+    has_time_limit: bool = True
+    """Whether the service's time limit of an answer holds; for a submitted task it does not."""
 
     @classmethod
-    def of(cls, scope: Scope, *, runs_tasks: bool) -> "WireCall":
+    def of(cls, scope: Scope, *, runs_tasks: bool, has_time_limit: bool = True) -> "WireCall":
         """Take the plain values of an ASGI scope, and what middleware left in it."""
         return cls(
             {
@@ -54,6 +57,7 @@ class WireCall(NamedTuple):
                 **pickled_state(scope),
             },
             runs_tasks,
+            has_time_limit,
         )
 
     def packed(self) -> str:
@@ -69,12 +73,12 @@ class WireCall(NamedTuple):
         }
         if pickled:
             scope[_PICKLED] = base64.b64encode(pickle.dumps(pickled)).decode()
-        return json.dumps([scope, self.runs_tasks], separators=(",", ":"))
+        return json.dumps([scope, *self[1:]], separators=(",", ":"))
 
     @classmethod
     def unpacked(cls, text: bytes) -> "WireCall":
         """Read the value of the header."""
-        scope, runs_tasks = json.loads(text)
+        scope, *marks = json.loads(text)
         scope.update({name: scope[name].encode("latin-1") for name in _BYTES if name in scope})
         scope["headers"] = [
             (name.encode("latin-1"), value.encode("latin-1")) for name, value in scope["headers"]
@@ -84,7 +88,7 @@ class WireCall(NamedTuple):
         for key in ("client", "server"):
             if scope.get(key) is not None:
                 scope[key] = tuple(scope[key])
-        return cls(with_state(scope), runs_tasks)
+        return cls(with_state(scope), *marks)
 
 
 def end_to_end_headers(raw: Any) -> list[tuple[bytes, bytes]]:

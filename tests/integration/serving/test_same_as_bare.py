@@ -38,11 +38,14 @@ KINDS = (
     "value",
 )
 
+AMOUNT = {"Cents": 250, "hidden": 1}
+
 CALLS: list[tuple[str, str, Any]] = [
     *(("POST", "/returned", {"kind": kind}) for kind in KINDS),
     ("POST", "/returned_later", {"status": 404}),
     ("POST", "/text", {"name": "Ada"}),
     ("POST", "/raw", {"name": "Ada"}),
+    ("POST", "/from_thread", {"name": "Ada"}),
     *(("POST", "/by_context", {"status": status}) for status in (200, 201, 404, 503)),
     ("POST", "/typed", {}),
     ("POST", "/both", {}),
@@ -59,6 +62,12 @@ CALLS: list[tuple[str, str, Any]] = [
     ("POST", "/words", {"n": 0}),
     ("POST", "/rows", {"n": 2}),
     ("POST", "/events", {"n": 2}),
+    ("POST", "/amounts", {"first": AMOUNT, "text": "at", "page": {"items": [AMOUNT]}, "Times": 1}),
+    ("POST", "/amounts", {"first": AMOUNT, "text": "at", "page": {"items": []}}),
+    ("POST", "/amount", AMOUNT),
+    ("POST", "/page", {"items": [AMOUNT]}),
+    ("POST", "/amounts_in_turn", {"page": {"items": [AMOUNT, AMOUNT]}}),
+    *(("POST", "/tags", tags) for tags in ({"a": 1}, {"root": 1}, {})),
     ("GET", "/livez", None),
     ("GET", "/healthz", None),
     ("GET", "/readyz", None),
@@ -71,6 +80,7 @@ OF_THE_PRIMARY: list[tuple[str, str, Any]] = [
         for kind in ("invalid", "unavailable", "forbidden", "own", "validation", "other")
     ),
     ("POST", "/refuses", {"kind": "invalid"}),
+    ("POST", "/amount", {"Cents": "x"}),
     ("POST", "/refuses", {"kind": "validation"}),
     ("POST", "/rows", {"n": 0}),
     ("GET", "/more/hello?name=Ada", None),

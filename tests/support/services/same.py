@@ -10,13 +10,14 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
+import anyio.from_thread
 import bentoml
 import numpy as np
 from bentoml.exceptions import BentoMLException, InvalidArgument, ServiceUnavailable
 from bentoml.validators import ContentType
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from PIL import Image
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request
@@ -32,6 +33,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flags import Reading, migrate
+from tests.support.services.amounts import Amount, AmountOfV2, Louder, Page, Tags
 
 NOTES = Path(os.environ.get("NOTES_DIR", "notes"))
 """Where hooks and background tasks leave a line each."""
@@ -133,6 +135,13 @@ class Same:
     @bentoml.api
     def text(self, name: str) -> str:
         return f"hello {name}"
+
+    @bentoml.api
+    def from_thread(self, name: str) -> str:
+        async def on_the_loop() -> str:
+            return f"hello {name} of {self.by}"
+
+        return anyio.from_thread.run(on_the_loop)
 
     @bentoml.api
     def raw(self, name: str) -> bytes:
@@ -242,6 +251,31 @@ class Same:
         return x
 
     @bentoml.api
+    def amounts(
+        self, first: Amount, text: Louder, page: Page[Amount], times: int = Field(2, alias="Times")
+    ) -> list[Amount]:
+        assert first.hidden == 1
+        return [first, *page.items] * (times if text.endswith("t!") else 0)
+
+    @bentoml.api
+    def amount(self, amount: Amount, /) -> Amount:
+        assert amount.hidden == 1
+        return amount
+
+    @bentoml.api
+    def page(self, page: Page[Amount], /) -> Page[Amount]:
+        return page
+
+    @bentoml.api
+    async def amounts_in_turn(self, page: Page[Amount]) -> AsyncGenerator[Amount, None]:
+        for each in page.items:
+            yield each
+
+    @bentoml.api
+    def tags(self, tags: Tags, /) -> Tags:
+        return tags
+
+    @bentoml.api
     def side(self, x: int) -> dict:
         return {"x": self.factor * x, "setting": self.setting}
 
@@ -343,6 +377,11 @@ class SameV1(Same):
 )
 class SameV2(Same):
     factor, by = 2, "candidate"
+
+    @bentoml.api
+    def amount(self, amount: AmountOfV2, /) -> AmountOfV2:
+        assert type(amount).__mro__[2] is AmountOfV2  # below it the class that BentoML makes
+        return amount
 
     @bentoml.on_deployment
     def prepare() -> None:

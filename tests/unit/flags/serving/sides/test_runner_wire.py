@@ -43,7 +43,7 @@ def test_headers_of_one_hop_do_not_travel_back() -> None:
         (b"Transfer-Encoding", b"chunked"),
         (b"Connection", b"close"),
         (b"Server", b"BentoML Service/V1"),
-        (b"Buffer-Lengths", b"4"),
+        (b"X-BentoML-Flags-Value", b"1"),
     ]
     assert end_to_end_headers(raw) == [
         (b"x-many", b"1"),

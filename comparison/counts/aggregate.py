@@ -124,9 +124,7 @@ def _outputs(prepared: PreparedPairs, volume: UnitVolume) -> tuple[OutputAggrega
     if not grids:
         return ()
     rows = prepared.outputs
-    deciding = {
-        place: grid.is_quiet for place, grid in enumerate(grids) if grid.thresholds["candidate"]
-    }
+    deciding = {place: grid.is_quiet for place, grid in enumerate(grids) if grid.decides}
     return OutputCounts(rows, grids, prepared.period).aggregates(
         alarms_by_unit(source, rows.unlabelled, volume, deciding),
         positives_by_unit(source, rows.positive, volume),

@@ -43,14 +43,11 @@ class OutputGrid:
     """Pairs that lack a finite score of a side."""
     unscored_by_side: dict[str, int]
     """By side, pairs without a finite score of that side."""
+    decides: bool
+    """Whether a pair has decisions of both sides. Their thresholds may not be recorded."""
     is_quiet: bool
     """Whether most pairs are alarms of the primary. To group these by unit would be expensive and
     show little, so pairs without an alarm are grouped."""
-
-    @property
-    def decides(self) -> bool:
-        """Return whether the output has a threshold."""
-        return any(self.thresholds.values())
 
 
 def grids_of(window: CountedWindow, columns: Sequence[OutputColumns]) -> tuple[OutputGrid, ...]:
@@ -71,6 +68,7 @@ def grids_of(window: CountedWindow, columns: Sequence[OutputColumns]) -> tuple[O
             {side: tuple(np.unique(used[place][side].dropna()).tolist()) for side in SIDES},
             int(used[place]["n"].sum()) - scored[place],
             {side: _lacking(used[place], f"{side}_scored") for side in SIDES},
+            bool(used[place]["alarm"].notna().any()),
             _is_mostly(used[place]["alarm"], used[place]["n"]),
         )
         for place, each in enumerate(columns)

@@ -11,7 +11,7 @@ from comparison.engines.sources import FramePairs
 from comparison.pairs.reader import read_all
 from flags.export import attributes
 from tests.support.counting import aggregate
-from tests.support.pair_files import BEGIN, FLAG, PairFile, Scored, failed
+from tests.support.pair_files import BEGIN, FLAG, OUTPUT, PairFile, Scored, failed
 
 
 def counted(tmp_path: Path, rows: list[tuple[str, str | None, float, float]]) -> UnitAggregates:
@@ -44,6 +44,23 @@ def test_a_burst_counts_once_and_a_pair_without_a_unit_by_its_request(tmp_path: 
 def test_a_request_that_was_sent_again_counts_once(tmp_path: Path) -> None:
     found = counted(tmp_path, [("r1", None, 0.1, 0.9), ("r1", None, 0.1, 0.9)])
     assert cells(found.blocks) == {(False, True): 1}
+
+
+@pytest.mark.parametrize("unrecorded", [("candidate",), ("primary", "candidate")])
+def test_decisions_without_a_threshold_are_counted_by_unit(
+    tmp_path: Path, unrecorded: tuple[str, ...]
+) -> None:
+    """Else a burst would count as many requests, and could roll an equal candidate back."""
+    file = PairFile(tmp_path)
+    gone = {f"{attributes.side(side, attributes.THRESHOLD)}.{OUTPUT}": None for side in unrecorded}
+    for number in range(20):
+        changes = {attributes.REQUEST_ID: f"a{number}", attributes.UNIT: "ada", **gone}
+        file.pair(Scored(0.1), Scored(0.9), changes=changes)
+    found = aggregate(FramePairs(read_all(tmp_path)), flag=FLAG)
+    [output] = found.outputs
+    assert output.by_unit is not None
+    assert cells(output.by_unit.blocks) == {(False, True): 1}
+    assert found.answers == (), "it is no number"
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -68,7 +68,7 @@ def test_scores_of_both_sides_are_counted_alike(
         del held[OUTPUT]
     table = register_unnamed(CONNECTION, pa.table(held))
     laid = ScoreGrid(digits, min(digits, 5), tuple(thresholds))
-    grid = OutputGrid("o", laid, {}, 0, {}, is_quiet=False)
+    grid = OutputGrid("o", laid, {}, 0, {}, decides=True, is_quiet=False)
     counts = OutputCounts(
         OutputRows(every, table, (), lambda counts: compared(counts, table)),
         [grid] * outputs,
@@ -147,7 +147,7 @@ def test_missing_truths_of_many_batches_add_up_as_well(
     rows = OutputRows(ByOutput((0,)), table, (), lambda counts: compared(counts, table))
     monkeypatch.setattr(one_pass, "BATCH", 3_000)
     monkeypatch.setattr(one_pass, "_MAX_PENDING", parts)
-    grid = OutputGrid("o", laid, {}, 0, {}, is_quiet=False)
+    grid = OutputGrid("o", laid, {}, 0, {}, decides=True, is_quiet=False)
     scores = OutputCounts(rows, [grid], HOUR)._scores()[0]
     assert scores["label"].isna().any()
     assert int(scores["n"].sum()) == 2 * size

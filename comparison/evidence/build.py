@@ -200,6 +200,7 @@ def _output(output: OutputAggregates) -> Output:
         by_unit=None if is_quiet else by_unit,
         no_alarms_by_unit=by_unit if is_quiet else None,
         uncompared=left_out.share if left_out else None,
+        undecided_by_side=left_out.sides if left_out else {},
         lowest_alarms=left_out.lowest if left_out and alarms else None,
         highest_alarms=left_out.highest if left_out and alarms else None,
         tails=tails(joint),

@@ -1,11 +1,13 @@
 """Bounds of the alarms of a window, for any decisions of the sides that made none."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from comparison.counts.tables import OutputAggregates
 from comparison.evidence.alarms import sum_alarms
+from comparison.pairs.sides import SIDES
 from flags.gate.evidence import Count, Paired
 
 
@@ -18,6 +20,8 @@ class Uncompared:
     """Alarms if each missing decision is no alarm of the candidate, or an alarm of the primary."""
     highest: Paired
     """Alarms if each missing decision is an alarm of the candidate, or none of the primary."""
+    sides: Mapping[str, int]
+    """By side, the pairs without its decision."""
 
 
 def uncompared(output: OutputAggregates, alarms: Paired | None) -> Uncompared | None:
@@ -25,7 +29,7 @@ def uncompared(output: OutputAggregates, alarms: Paired | None) -> Uncompared | 
     table = output.outside
     known = alarms or Paired(0, 0, 0, 0)
     if table is None or table.empty:
-        return Uncompared(Count(0, known.pairs), known, known) if alarms else None
+        return Uncompared(Count(0, known.pairs), known, known, {}) if alarms else None
     if alarms is None and table[["primary_alarm", "candidate_alarm"]].isna().all(axis=None):
         return None
     left_out = int(table["n"].sum())
@@ -33,6 +37,7 @@ def uncompared(output: OutputAggregates, alarms: Paired | None) -> Uncompared | 
         Count(left_out, known.pairs + left_out),
         lowest=_added(known, _filled(table, primary=True, candidate=False)),
         highest=_added(known, _filled(table, primary=False, candidate=True)),
+        sides={side: int(table.loc[table[f"{side}_alarm"].isna(), "n"].sum()) for side in SIDES},
     )
 
 

@@ -10,6 +10,7 @@ from flags.gate.checks.alarm_time import AlarmHistory
 from flags.gate.checks.units import (
     effective_alarms,
     has_unnamed_bursts,
+    request_sequence,
     segment_units,
     unit_count,
     unit_sequences,
@@ -87,7 +88,35 @@ def _over_time(
             reason = f"{check.reason}: only {plural(fired, 'alarm')}{apart}, {few:,} wanted"
             yield replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)
         else:
-            yield replace(check, reason=check.reason + unit_words(output.by_unit))
+            why = unit_words(output.by_unit)
+            if check.outcome is Outcome.INCONCLUSIVE:
+                sequence = request_sequence(output, alarms)
+                limit, error_rate = gate.advance.alarm_ratio, playbook.error_rate
+                why += _undecided_words(output, sequence, RatioSequence(alarms), limit, error_rate)
+            yield replace(check, reason=check.reason + why)
+
+
+def _undecided_words(
+    output: Output,
+    sequence: ConfidenceSequence,
+    decided: RatioSequence,
+    limit: float,
+    error_rate: float,
+) -> str:
+    """Return the words that missing decisions alone keep a ratio from its limit; else nothing.
+
+    `sequence` counts them at worst, `decided` leaves them out.
+    """
+    (low, high), (least, most) = decided.interval(error_rate), sequence.interval(error_rate)
+    if output.uncompared is None or not 1 / limit <= low <= high <= limit:
+        return ""
+    if 1 / limit <= least and most <= limit:
+        return ""
+    missing = plural(output.uncompared.count, "pair")
+    return (
+        f"; each bound counts the worst case of {missing} without a decision of a side; it is "
+        f"{times(low)} to {times(high)} without these"
+    )
 
 
 def _no_alarm_ratio(
@@ -121,7 +150,11 @@ def _no_alarm_ratio(
     ).answer(playbook.error_rate, share)
     if check.figure is None:
         return replace(check, reason=f"each of {plural(rare.pairs, 'pair')} is an alarm of both")
-    return replace(check, reason=check.reason + unit_words(units))
+    why = unit_words(units)
+    if check.outcome is Outcome.INCONCLUSIVE:
+        sequence, limit = _quiet_sequence(output, rare), gate.advance.no_alarm_ratio
+        why += _undecided_words(output, sequence, RatioSequence(rare), limit, playbook.error_rate)
+    return replace(check, reason=check.reason + why)
 
 
 def _quiet_sequence(output: Output, rare: Paired) -> ConfidenceSequence:

@@ -237,12 +237,22 @@ def _output(
 def _uncompared(
     output: Output, outside: Count, limit: float, statuses: Mapping[str, Mapping[str, int]]
 ) -> Check:
-    failed = ", ".join(
+    failed = {side: _failed(counts) for side, counts in statuses.items()}
+    found = [
         f"{side} {status} {n:,}"
-        for side, counts in statuses.items()
+        for side, counts in failed.items()
         for status, n in sorted(counts.items(), key=lambda each: -each[1])
-        if status != "ok" and n
-    )
-    why = failed or "there is no score, or no threshold"
+    ]
+    found += [
+        f"{side} without a score or a threshold {n:,}"
+        for side, undecided in output.undecided_by_side.items()
+        if (n := undecided - sum(failed.get(side, {}).values())) > 0
+    ]
+    why = ", ".join(found) or "there is no score, or no threshold"
     what = f"lack a decision of a side ({why})"
     return _at_most("uncompared", outside, limit, what, output.name)
+
+
+def _failed(statuses: Mapping[str, int]) -> dict[str, int]:
+    """Return the statuses of calls without a result; calls that were skipped are not compared."""
+    return {name: n for name, n in statuses.items() if name not in ("ok", "skipped") and n}

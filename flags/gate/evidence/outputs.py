@@ -140,6 +140,8 @@ class Output:
     """Alarms if each missing decision were an alarm of the candidate, no alarm of the primary."""
     uncompared: Count | None = None
     """Pairs without a decision of a side: failed, shed, without score or threshold."""
+    undecided_by_side: Mapping[str, int] = field(default_factory=dict)
+    """Of these pairs, by side, those without a decision of this side."""
     tails: tuple[Tail, ...] = ()
     caught: tuple[Period, ...] = field(default=(), metadata=UNWRITTEN)
     """By period, the alarms on positives whose label counts; without periods that have none."""

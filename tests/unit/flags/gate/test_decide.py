@@ -1007,3 +1007,30 @@ def test_pairs_that_are_not_compared_are_told_by_what_happened_to_them() -> None
     assert any("lack a decision of a side (candidate timeout 20,000)" in r for r in found.reasons)
     found = verdict(evidence(output(uncompared=left_out)))
     assert any("(there is no score, or no threshold)" in each for each in found.reasons)
+
+
+def test_a_side_whose_threshold_is_unknown_is_named_beside_its_failures() -> None:
+    """The three timeouts are not why nearly all pairs are left out."""
+    lost = PAIRS // 20
+    statuses = {"primary": {"ok": PAIRS}, "candidate": {"ok": PAIRS - 3, "timeout": 3}}
+    score = output(
+        uncompared=Count(lost, PAIRS), undecided_by_side={"primary": 0, "candidate": lost}
+    )
+    found = verdict(evidence(score, health={"statuses": statuses}))
+    said = "(candidate timeout 3, candidate without a score or a threshold 19,997)"
+    assert any(said in each for each in found.reasons)
+
+
+@pytest.mark.parametrize("alarms", [20_000, 380_000], ids=["few alarms", "mostly alarms"])
+def test_a_ratio_that_missing_decisions_keep_open_says_so(alarms: int) -> None:
+    """More pairs would not show it: so the reason names what would."""
+    lost, quiet = 3_000, PAIRS - 3_000 - alarms
+    known = Paired(alarms, 0, 0, quiet)
+    least, most = Paired(alarms, lost, 0, quiet), Paired(alarms, 0, lost, quiet)
+    score = output(known, lowest_alarms=least, highest_alarms=most, uncompared=Count(lost, PAIRS))
+    name = "alarm_ratio" if alarms < PAIRS / 2 else "no_alarm_ratio"
+    open_ = check(verdict(evidence(score)), name)
+    assert open_.outcome is Outcome.INCONCLUSIVE
+    assert "each bound counts the worst case of 3,000 pairs without a decision" in open_.reason
+    few = output(known, uncompared=Count(0, PAIRS))
+    assert "worst case" not in check(verdict(evidence(few)), name).reason

@@ -31,13 +31,17 @@ class Change:
     by: str
     by_token: bool
     what: str
+    note: str | None = None
+    """The newest note that was put on the flag since: a command's reason, cut to 50 characters."""
 
     @classmethod
     def last(cls, events: Iterable[FlagEvent]) -> Self | None:
         """Return the newest event that affects answers; `events` are newest first."""
+        note: str | None = None
         for event in events:
             if event.affects_answers:
-                return cls(event.time, event.by, event.by_token, event.in_words)
+                return cls(event.time, event.by, event.by_token, event.in_words, note)
+            note = note or event.note
         return None
 
 

@@ -24,7 +24,9 @@ def section(evidence: NumberEvidence) -> Section:
         covered = (f"{side} {percent(each.rate)}" for side, each in evidence.coverage.items())
         notes.append(labelled_note(evidence, covered))
     else:
-        notes.append("no labels: what is right is not known, only how far apart the sides are")
+        notes.append(
+            "no labels that count: only how far apart the sides are is known, not what is right"
+        )
     tables += part_table(evidence, _part_columns(evidence))
     chart = errors_by_part("errors", [_error_row(each) for each in shown_parts(evidence)])
     return Section(

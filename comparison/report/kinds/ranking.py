@@ -109,5 +109,7 @@ def _notes(evidence: RankingEvidence) -> list[str]:
             for each in evidence.by_served
         ]
     else:
-        notes.append("no labels: what is relevant is not known, only how the lists differ")
+        notes.append(
+            "no labels that count: only how the lists differ is known, not what is relevant"
+        )
     return notes

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self
 
+from flags.unleash.admin.note import NOTE_TYPE
 from flags.unleash.admin.strategy import Strategy, mapping, read_rollout, sequence, text
 
 _ADMIN_TOKEN_USER: Final = -42
@@ -100,6 +101,8 @@ class FlagEvent:
     before: Strategy | None = None
     after: Strategy | None = None
     """The strategy before and after an event that changes one."""
+    note: str | None = None
+    """The text of an event that puts a note on the flag."""
 
     @classmethod
     def parse(cls, event: Mapping[str, Any]) -> Self:
@@ -121,6 +124,7 @@ class FlagEvent:
             stickiness_after=text(after.get("stickiness")),
             before=_strategy(kind, event.get("preData")),
             after=_strategy(kind, event.get("data")),
+            note=_note(kind, mapping(event.get("data"))),
         )
 
     @property
@@ -171,6 +175,11 @@ def _strategy(event_type: str, data: object) -> Strategy | None:
         return Strategy.parse(data)
     except (KeyError, TypeError):  # other data, e.g. the order of strategies
         return None
+
+
+def _note(event_type: str, data: Mapping[str, Any]) -> str | None:
+    is_note = event_type == "feature-tagged" and data.get("type") == NOTE_TYPE
+    return text(data.get("value")) if is_note else None
 
 
 def _parameters(data: object) -> Mapping[str, Any]:

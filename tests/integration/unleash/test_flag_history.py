@@ -139,6 +139,9 @@ def test_the_words_of_an_act_stay_in_the_log_and_the_last_ones_on_the_flag(
     assert admin.note(flag_key, "x" * 300) == "x" * 49 + "…"
     tags = admin._api.call("GET", "features", flag_key, "tags")["tags"]
     assert [(tag["type"], tag["value"]) for tag in tags] == [("migration", "x" * 49 + "…")]
-    kinds = [event.type for event in admin.all_events(flag_key)]
+    events = admin.all_events(flag_key)
+    kinds = [event.type for event in events]
     assert (kinds.count("feature-tagged"), kinds.count("feature-untagged")) == (4, 3)
+    notes = [event.note for event in events if event.note]
+    assert (len(notes), notes[0], notes[-1]) == (4, "x" * 49 + "…", "advance: 0 % to 1 %")
     assert told(admin, flag_key) == before, "words are not a change"

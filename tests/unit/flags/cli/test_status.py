@@ -232,7 +232,17 @@ def test_tags_and_links_are_not_a_change() -> None:
     moved = event("feature-strategy-update", rollout_before=5, rollout_after=10, by="grace")
     change = Change.last([event("feature-tagged"), event("feature-link-added"), moved, event("x")])
     assert change is not None
-    assert change.by == "grace"
+    assert (change.by, change.note) == ("grace", None)
+
+
+def test_the_reason_that_was_kept_on_the_flag_since_the_last_change_is_printed() -> None:
+    note = event("feature-tagged", note="rollback: p99 doubled")
+    older = event("feature-tagged", note="advance: held for 1d")
+    off = event("feature-environment-disabled", enabled=False)
+    found = MigrationStatus.of(FLAG, unleash=unleash(enabled=False), events=[note, off, older])
+    assert "note         rollback: p99 doubled" in printed(found)
+    found = MigrationStatus.of(FLAG, unleash=unleash(enabled=False), events=[off, note, older])
+    assert not any(line.startswith("note") for line in printed(found))
     assert Change.last([event("feature-tagged")]) is None
 
 

@@ -144,6 +144,11 @@ def test_the_page_follows_the_flag_and_the_traffic_by_itself(
     expect(page.locator("#next")).to_have_text("")
     expect(page.locator(".track .here")).to_have_count(0)
     picture(page, "live-off")
+    verdict_path(served.pairs, FLAG).write_bytes(
+        orjson.dumps({**verdict, "step": "shadow, 0 %", "rollout": 0, "decision": "HOLD"})
+    )
+    shows(page, "#step", "shadow, 0 %")
+    expect(page.locator("#judged")).not_to_contain_text("before the flag was changed")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -553,7 +553,10 @@ def test_the_how_to_says_what_to_do_about_each_check() -> None:
         ).checks
     }
     table = rows(section(DOCS / "how-to" / "gate.md", "What to do about a check"))
-    assert {name for row in table for name in re.findall("`([a-z0-9_]+)`", row[0])} == set(CHECKS)
+    named = re.findall(r"`([a-z0-9_]+)`(?: \(([^)]*)\))?", " ".join(row[0] for row in table))
+    assert {(name, title or None) for name, title in named} == {
+        (name, row.title) for name, row in CHECKS.items()
+    }
     assert checked <= set(CHECKS)
     assert len(checked) > 30
 

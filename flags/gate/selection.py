@@ -23,6 +23,15 @@ _EXPECTED: Final = 10
 """A cell without labels that should have this many at the overall coverage lacks them surely."""
 
 
+_NAMES: Final = {
+    (True, True): "both sides' alarms",
+    (True, False): "the primary's alone",
+    (False, True): "the candidate's alone",
+    (False, False): "no alarm",
+}
+"""The cells in words, cells with alarms first."""
+
+
 class Selection(StrEnum):
     """How far labels depend on the sides' decisions."""
 
@@ -64,11 +73,26 @@ def selection(strata: Sequence[LabelledCell], limit: float) -> Selection:
         return Selection.NONE
     if overall < COMPLETE and not any(each.negatives for each in cells):
         return Selection.POSITIVES
-    if any(not each.labelled and each.pairs * overall >= _EXPECTED for each in cells):
+    if _unlabelled(cells):
         return Selection.FLAGGED
     if any(_differs(each, overall, limit) for each in cells):
         return Selection.WEIGHTED
     return Selection.NONE
+
+
+def _unlabelled(cells: Sequence[LabelledCell]) -> list[LabelledCell]:
+    """Return the cells without labels that should have some at the overall coverage."""
+    overall = coverage(cells) or 0.0
+    return [each for each in cells if not each.labelled and each.pairs * overall >= _EXPECTED]
+
+
+def unlabelled_words(strata: Sequence[LabelledCell]) -> str:
+    """Say of labels that are `FLAGGED` which pairs have none: those without an alarm, or others."""
+    without = [(each.primary_alarm, each.candidate_alarm) for each in _unlabelled(cells_of(strata))]
+    if not without or (False, False) in without:
+        return "labels exist only for what was flagged"
+    names = " or ".join(name for key, name in _NAMES.items() if key in without)
+    return f"no pair with {names} has a label (is it because of the alarm?)"
 
 
 def comes_first_for_alarms(strata: Sequence[LabelledCell], limit: float) -> bool:
@@ -112,15 +136,9 @@ def caught(strata: Iterable[LabelledCell]) -> Paired:
 
 def coverage_words(cells: Iterable[LabelledCell]) -> str:
     """Return the coverage of each cell in words, cells with alarms first."""
-    names = {
-        (True, True): "both sides' alarms",
-        (True, False): "the primary's alone",
-        (False, True): "the candidate's alone",
-        (False, False): "no alarm",
-    }
     by_key = {(each.primary_alarm, each.candidate_alarm): each for each in cells}
     return ", ".join(
         f"{name} {by_key[key].labelled:,} of {by_key[key].pairs:,}"
-        for key, name in names.items()
+        for key, name in _NAMES.items()
         if key in by_key
     )

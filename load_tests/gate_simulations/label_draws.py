@@ -100,6 +100,15 @@ def prevented(_random: np.random.Generator, cells: Cells) -> Cells:
     return _shown(cells, answered=False)
 
 
+def partly_prevented(random: np.random.Generator, cells: Cells) -> Cells:
+    """Prevent 90 % of the positives of answered alarms, which are then labelled negative."""
+    found = []
+    for each in cells:
+        positives = int(random.binomial(each.positives, 0.1 if _is_answered(each) else 1.0))
+        found.append(replace(each, positives=positives, negatives=each.labelled - positives))
+    return tuple(found)
+
+
 def _shown(cells: Cells, *, answered: bool) -> Cells:
     return tuple(
         each

@@ -25,11 +25,15 @@ def verdict_on_labels(
     rollout: int,
     *,
     young: bool = False,
+    young_too: tuple[LabelledCell, ...] = (),
     given: GivenLabels | None = None,
     coverage_p: float = 1e-9,
     burst: int = 1,
 ) -> Decision:
-    """Return the gate's verdict on labels, with otherwise healthy evidence."""
+    """Return the gate's verdict on labels, with otherwise healthy evidence.
+
+    `cells` are old, or all `young`; `young_too` come in addition to old ones.
+    """
     playbook = Playbook(flag=FLAG)
     step = playbook.steps_at(rollout)[0]
     covered = {}
@@ -39,7 +43,7 @@ def verdict_on_labels(
             covered[side] = Count(
                 sum(each.labelled for each in rows), sum(each.pairs for each in rows)
             )
-    labelling = Labelling(cells, (), covered, coverage_p, float(burst))
+    labelling = Labelling(cells, young_too, covered, coverage_p, float(burst))
     if young:
         labelling = Labelling((), cells, {}, None, float(burst))
     old = () if young else cells

@@ -20,6 +20,7 @@ from load_tests.gate_simulations.label_draws import (
     looked_into,
     of_other_requests,
     partly_looked_into,
+    partly_prevented,
     prevented,
     wrong_way_round,
 )
@@ -95,6 +96,40 @@ def _hours_to_rollback(random: np.random.Generator, *, shadow: int) -> float:
         cells = before + labelled_cells(random, counts, 0.1, _COMPLETE)
         if verdict_on_labels(cells, 10) is Decision.ROLLBACK:
             return float(hour)
+    return math.inf
+
+
+_HALF_LOOKS: Final = (40_000, 60_000, 100_000, 200_000)
+"""Numbers of pairs at the looks at 50 %, from the hold of two days on."""
+
+
+def _advances_by_shadow_labels(
+    random: np.random.Generator, *, recalls: tuple[float, float], effect: Callable[..., Cells]
+) -> bool:
+    """Say whether the gate ever advances from 50 % by the labels of a shadow; the others are young.
+
+    In the shadow only the primary answers, so its labels cannot show that they follow the answer.
+    """
+    before = labelled_cells(random, drawn_cells(random, 100_000, recalls), 0.0, _COMPLETE)
+    shadow = effect(random, before)
+    counts, seen = drawn_cells(random, 0, recalls), 0
+    for pairs in _HALF_LOOKS:
+        counts, seen = counts + drawn_cells(random, pairs - seen, recalls), pairs
+        young = effect(random, labelled_cells(random, counts, 0.5, _COMPLETE))
+        if verdict_on_labels(shadow, 50, young_too=young) is Decision.ADVANCE:
+            return True
+    return False
+
+
+def _advances_late(random: np.random.Generator) -> float:
+    """Return the pairs at 50 % until an equal candidate advances by the labels of a shadow."""
+    equal = (0.8, 0.8)
+    shadow = labelled_cells(random, drawn_cells(random, 100_000, equal), 0.0, _COMPLETE)
+    for pairs in _HALF_LOOKS:
+        drawn = drawn_cells(random, pairs, equal)
+        young = labelled_cells(random, drawn, 0.5, _COMPLETE)
+        if verdict_on_labels(shadow, 50, young_too=young) is Decision.ADVANCE:
+            return 24.0 * pairs / _PAIRS_A_DAY
     return math.inf
 
 
@@ -270,6 +305,20 @@ SCENARIOS: Final = (
 )
 
 NEW: Final = (
+    _scenario(
+        "A18",
+        "90 % of answered alarms prevent, labels of a shadow, recall .80 to .60, at 50 %",
+        Kind.FALSE_ADVANCE,
+        partial(_advances_by_shadow_labels, recalls=(0.8, 0.6), effect=partly_prevented),
+    ),
+    Scenario(
+        "all labels, those of a shadow old, equal recall, at 50 %; the hold is 48 h",
+        "A18",
+        Kind.DELAY,
+        72.0,
+        partial(one_by_one, _advances_late),
+        100,
+    ),
     *(
         _scenario(
             "B11",

@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Final
 
 from flags.gate.answered_labels import (
+    AnsweredLabels,
+    Follows,
     answered_labels,
     is_loss_shown,
     is_substantial,
@@ -24,7 +26,14 @@ from flags.gate.limit_check import LimitCheck
 from flags.gate.limits import Bounds
 from flags.gate.number_format import plural, signed
 from flags.gate.plain_check import plain
-from flags.gate.selection import Selection, caught, cells_of, coverage_words, selection
+from flags.gate.selection import (
+    Selection,
+    caught,
+    cells_of,
+    coverage_words,
+    selection,
+    unlabelled_words,
+)
 from flags.gate.sequences import ConfidenceSequence, DifferenceSequence, NormalSequence
 from flags.gate.sequences.weighted_recall import WeightedRecallSequence
 from flags.gate.verdict import Check, Outcome
@@ -44,13 +53,12 @@ _PRECISION: Final = Wording(
 _PLANNED: Final = 500
 """Positives at which the interval of the average precision is tightest."""
 
-_UNKNOWN_RECALL: Final = {
-    Selection.FLAGGED: "labels exist only for what was flagged",
-    Selection.POSITIVES: (
-        "only positives have labels, so a pair without one may be negative or not looked at"
-    ),
-}
-"""Selections of labels by which recall is not known, with the reason."""
+_UNKNOWN_RECALL: Final = (Selection.FLAGGED, Selection.POSITIVES)
+"""Selections of labels by which recall is not known."""
+
+_ONLY_POSITIVES: Final = (
+    "only positives have labels, so a pair without one may be negative or not looked at"
+)
 
 
 def quality_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterator[Check]:
@@ -95,11 +103,13 @@ class _Quality:
             return self._inconclusive("recall_loss", self._answered.unknown_reason("recall"))
         if self._unfit is not None and self._selection not in _UNKNOWN_RECALL:
             return self._unfit_check("recall_loss", self._unfit, "recall")
-        if why := _UNKNOWN_RECALL.get(self._selection):
+        if self._selection in _UNKNOWN_RECALL:
+            is_flagged = self._selection is Selection.FLAGGED
+            why = unlabelled_words(self._strata) if is_flagged else _ONLY_POSITIVES
             covered = coverage_words(cells_of(self._strata))
             reason = f"{why}, so recall is not known: {covered}"
             check = self._inconclusive("recall_loss", reason)
-            return replace(check, required=self._wanted or self._selection is Selection.FLAGGED)
+            return replace(check, required=self._wanted or is_flagged)
         advance, rollback = self._gate.advance, self._gate.rollback
         caught = self._quality.caught
         bounds = Bounds(-advance.recall_loss, -rollback.recall_loss)
@@ -145,7 +155,22 @@ class _Quality:
                 "alarm of the side that answered: does an answered alarm prevent them?"
             )
             return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason)
+        if check.outcome is Outcome.PASS and (found := self._prevented):
+            reason = f"{check.reason}, but with the labels that do not count yet, "
+            reason += found.unknown_reason("recall")
+            return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason, beyond=True)
         return check
+
+    @property
+    def _prevented(self) -> AnsweredLabels | None:
+        """Return that answered alarms prevent positives, by all labels; None if not shown.
+
+        Labels that count may all be of the shadow, in which only the primary answered: they cannot
+        show it. Young labels may come sooner for alarms, but not later, so fewer positives show it.
+        """
+        labelling = self._labelling
+        found = answered_labels((*labelling.old, *labelling.young), labelling.mean_burst_size)
+        return found if found and found.follows is Follows.PREVENTED else None
 
     def _is_half_caught(self, caught: Paired) -> bool:
         return catches_half(caught, self._playbook.error_rate / 2, self._independent)

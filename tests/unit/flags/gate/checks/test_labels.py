@@ -132,6 +132,31 @@ def test_labels_of_what_was_flagged_neither_advance_nor_roll_back(
     assert "no alarm 0 of 396,100" in check(found, "recall_loss").reason
 
 
+def test_labels_that_alarms_lack_are_not_said_to_be_of_what_was_flagged() -> None:
+    """An answered alarm stops the request, which then has no label."""
+    alarms = Paired(1_900, 1_000, 1_000, 396_100)
+    found = verdict(at(CANARY_10, **labelled(LOST, alarms, shares=(0.0, 0.1, 0.9, 1.0))), CANARY_10)
+    assert found.decision is Decision.HOLD
+    reason = check(found, "recall_loss").reason
+    assert reason.startswith("no pair with both sides' alarms has a label")
+    assert "both sides' alarms 0 of 1,900" in reason
+
+
+def test_young_labels_show_that_answered_alarms_prevent_positives() -> None:
+    """The labels that count are of the shadow, where only the primary answered."""
+    alarms = Paired(1_900, 1_000, 1_000, 396_100)
+    shadow = labelling(alarms, Paired(600, 250, 300, 1_700), served="primary")
+    half = labelling(alarms, Paired(30, 12, 150, 85), served="primary").old
+    other = labelling(alarms, Paired(30, 125, 15, 85), served="candidate").old
+    for young, outcome in (((), Outcome.PASS), ((*half, *other), Outcome.INCONCLUSIVE)):
+        known = replace(shadow, young=young)
+        score = output(quality=quality(Paired(600, 250, 300, 1_700)), labelling=known)
+        found = verdict(evidence(score, rollout=50), RAMP_50)
+        recall = check(found, "recall_loss")
+        assert recall.outcome is outcome, recall.reason
+    assert "does an answered alarm prevent what would be positive" in recall.reason
+
+
 def test_a_random_sample_beside_what_was_flagged_is_weighted() -> None:
     """Half of the pairs without alarms, and all with some, show recall, but roll nothing back."""
     caught = Paired(8_000, 200, 200, 1_600)
@@ -397,7 +422,7 @@ def test_the_hold_of_young_labels_ends_with_more_of_them_or_with_old_ones() -> N
     young = labelling(caught=few, young=True).young
     alone = at(SHADOW, quality=None, labelling=labelling(caught=few, young=True))
     one = check(verdict(alone, SHADOW), "young_labels")
-    assert (one.outcome, one.more_needed is not None) == (Outcome.INCONCLUSIVE, True)
+    assert (one.outcome, one.needed is not None) == (Outcome.INCONCLUSIVE, True)
     assert one.reason.endswith("at the present rates; or wait until these count")
     assert isinstance(kept["labelling"], Labelling)
     both = at(SHADOW, **{**kept, "labelling": replace(kept["labelling"], young=young)})

@@ -43,6 +43,7 @@ def health(
         statuses={side: by_value(step, f"{side}_status") for side in SIDES},
         failures=counted.failures(),
         fallbacks=counted.fallbacks(),
+        active_failures=counted.active_failures(),
         shed=own.shed(),
         primary_served=own.primary_served(),
         durations={side: _durations(durations, side) for side in SIDES},
@@ -165,6 +166,11 @@ class _Statuses:
         active = self._is_in("active", frozenset({"candidate"}))
         fallback = self._pairs["fallback"].fillna(False).to_numpy(dtype=bool)
         return Count(self._sum(active & fallback), self._sum(active))
+
+    def active_failures(self) -> Count:
+        active = self._is_in("active", frozenset({"candidate"}))
+        failed, called = (self._is_in("candidate_status", each) for each in (FAILED, CALLED))
+        return Count(self._sum(active & failed), self._sum(active & called))
 
     def shed(self) -> Count:
         shed = [self._is_in(f"{side}_status", frozenset({"shed"})) for side in SIDES]

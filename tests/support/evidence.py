@@ -180,6 +180,7 @@ def evidence(
                 statuses={"primary": {"ok": pairs}, "candidate": {"ok": pairs}},
                 failures=Paired(0, 10, 10, pairs - 20),
                 fallbacks=Count(0, active),
+                active_failures=Count(0, 0),
                 shed=Count(0, pairs),
                 primary_served=Count(pairs - active, pairs),
                 durations={

@@ -283,6 +283,7 @@ def health(pairs: int, **changes: Any) -> Health:
         },
         failures=Paired(0, primary, candidate, pairs - candidate - primary),
         fallbacks=Count(pairs // 20_000, pairs // 10),
+        active_failures=Count(pairs // 20_000, pairs // 10),
         shed=Count(0, pairs),
         primary_served=Count(pairs - pairs // 10, pairs),
         durations={"primary": durations(pairs, 0.0042), "candidate": durations(pairs, 0.0061, 2)},

@@ -114,10 +114,37 @@ def _rate(evidence: Evidence, playbook: Playbook, step: Step, check: LimitCheck)
         share = error_share(playbook.error_rate, limit)
         found.append(replace(check, high=bounds).answer(playbook.error_rate, share))
     now, later = found
-    if now.outcome is Outcome.FAIL:
+    failing = next((each for each in found if each.outcome is Outcome.FAIL), None)
+    obstacle = ""
+    if failing is not None and check.name == "failure_rate":
+        obstacle = _only_shadows_fail(evidence, playbook, step)
+    if now.outcome is Outcome.FAIL and not obstacle:
         return now
-    by_minute = _failing_minutes(evidence, playbook, step, now)
-    return by_minute or after_a_day(evidence, later)
+    if by_minute := _failing_minutes(evidence, playbook, step, now):
+        return by_minute
+    if failing is None or not obstacle:
+        return after_a_day(evidence, later)
+    reason = f"{failing.reason}, but {obstacle}"
+    return replace(failing, outcome=Outcome.INCONCLUSIVE, reason=reason, required=True, beyond=True)
+
+
+def _only_shadows_fail(evidence: Evidence, playbook: Playbook, step: Step) -> str:
+    """Return the words that the candidate surely fails seldom where it answers; else nothing.
+
+    The flag draws these requests at random, so the same failures would be expected there. If only
+    shadows fail (for lack of time or of places, say), a rollback would help no caller.
+    """
+    health, limit = evidence.health, playbook.gate_of(step).rollback.failure_rate
+    alpha = error_share(playbook.error_rate, "failure_rate")
+    active, units = health.active_failures, health.by_unit
+    if not active.total or not ShareSequence(active).below(limit, alpha):
+        return ""
+    if units is not None and not MeanSequence(units.fallbacks).below(limit, alpha):
+        return ""
+    return (
+        f"where it was to answer, {active.count:,} of {active.total:,} calls failed, surely fewer "
+        f"than {percent(limit)} %, so no rollback: do shadows have less time than answers?"
+    )
 
 
 def _failing_minutes(

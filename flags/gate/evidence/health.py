@@ -69,6 +69,8 @@ class Health:
     failures: Paired
     fallbacks: Count
     """Of the pairs in which the candidate was active, those that the primary answered instead."""
+    active_failures: Count
+    """Of the pairs in which the candidate was active and called, those in which it failed."""
     shed: Count
     """Of all pairs, those with a side that was shed."""
     primary_served: Count

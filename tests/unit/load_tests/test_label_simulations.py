@@ -1,12 +1,18 @@
-"""Labels that are late, selected or of no pair, and bursts without a unit: a few runs of each."""
+"""Labels, bursts without a unit, and failures of shadows: a few runs of each."""
 
 import numpy as np
 import pytest
 
-from load_tests.gate_simulations import labels, unnamed, unnamed_scores
+from load_tests.gate_simulations import labels, shadow_failures, unnamed, unnamed_scores
 from load_tests.gate_simulations.scenario import Kind, Scenario
 
-SCENARIOS = (*labels.SCENARIOS, *labels.NEW, *unnamed.SCENARIOS, *unnamed_scores.NEW)
+SCENARIOS = (
+    *labels.SCENARIOS,
+    *labels.NEW,
+    *shadow_failures.NEW,
+    *unnamed.SCENARIOS,
+    *unnamed_scores.NEW,
+)
 
 
 @pytest.mark.slow

@@ -157,6 +157,16 @@ class TestIntegrity:
 
 
 class TestHealth:
+    def test_failures_where_the_candidate_is_active_are_counted_by_themselves(self) -> None:
+        """A stream may fail after its first item, which is no fallback."""
+        table = pairs(
+            {"active": "candidate", "n": 97},
+            {"active": "candidate", "candidate_status": "error", "n": 3},
+            {"active": "candidate", "candidate_status": "shed", "n": 10},
+            {"active": "primary", "candidate_status": "timeout", "n": 50},
+        )
+        assert taken(aggregates(pairs=table)).health.active_failures == Count(3, 100)
+
     def test_failures_are_compared_where_both_sides_were_called(self) -> None:
         table = pairs(
             {"n": 90},

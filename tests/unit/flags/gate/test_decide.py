@@ -308,7 +308,7 @@ def test_evidence_of_nothing_holds_at_every_step() -> None:
             window=replace(full.window, pairs=0, comparable_pairs=0, first=None, last=None),
             outputs=(),
             integrity=Integrity(0, None, 0, 0, nothing, None, {}),
-            health=Health({}, Paired(0, 0, 0, 0), nothing, nothing, nothing, {}, {}),
+            health=Health({}, Paired(0, 0, 0, 0), nothing, nothing, nothing, nothing, {}, {}),
         )
         found = verdict(empty, step)
         assert found.decision is Decision.HOLD
@@ -1022,6 +1022,46 @@ def test_a_side_whose_threshold_is_unknown_is_named_beside_its_failures() -> Non
     found = verdict(evidence(score, health={"statuses": statuses}))
     said = "(candidate timeout 3, candidate without a score or a threshold 19,997)"
     assert any(said in each for each in found.reasons)
+
+
+@pytest.mark.parametrize(
+    ("failed", "decision"), [(0, Decision.HOLD), (100, Decision.HOLD), (1_200, Decision.ROLLBACK)]
+)
+@pytest.mark.parametrize("share", [0.03, 0.08], ids=["after a day", "at once"])
+def test_failures_of_shadows_alone_hold_and_do_not_roll_back(
+    share: float, failed: int, decision: Decision
+) -> None:
+    """The flag draws who answers: where the candidate answers, the same failures are expected."""
+    answers = PAIRS // 10
+    lost = round(share * PAIRS)
+    found = verdict(
+        at(
+            CANARY_10,
+            health={
+                "failures": Paired(0, 0, lost, PAIRS - lost),
+                "active_failures": Count(failed, answers),
+            },
+        ),
+        CANARY_10,
+    )
+    assert found.decision is decision
+    if decision is Decision.HOLD:
+        reason = check(found, "failure_rate").reason
+        assert f"where it was to answer, {failed:,} of 40,000 calls failed" in reason
+
+
+def test_failures_of_one_user_s_answers_are_no_proof_that_only_shadows_fail() -> None:
+    """By request hardly any answer failed; by unit, too few users had one to know."""
+    counts = {
+        "failures": Paired(0, 0, 12_000, PAIRS - 12_000),
+        "active_failures": Count(10, 40_000),
+        "by_unit": UnitHealth(
+            PAIRS,
+            (UnitShare(0.0, PAIRS - 12_000), UnitShare(1.0, 12_000)),
+            (UnitShare(0.0, 9), UnitShare(1.0, 1)),
+        ),
+    }
+    assert verdict(at(CANARY_10, health=counts), CANARY_10).decision is Decision.ROLLBACK
 
 
 @pytest.mark.parametrize("alarms", [20_000, 380_000], ids=["few alarms", "mostly alarms"])

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from flags.pairing.assignment import Assignment, Side
 from flags.pairing.call import raisable
 from flags.pairing.scorer import Scored
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,35 +32,31 @@ class Delivery:
         self.assignment = assignment
         self._answered = answered
 
-    async def awaited(
-        self, scoring: Awaitable[Scored], may_be_cancelled: Callable[[], bool]
-    ) -> Scored | None:
-        """Return the result of `scoring`, on which the caller waits.
+    async def awaited(self, result: Awaitable[T], may_be_cancelled: Callable[[], bool]) -> T | None:
+        """Return `result`, on which the caller waits; None if it was cancelled.
 
-        If the caller's request is cancelled, so is `scoring`, if it may be: the result is None.
+        It is cancelled with the caller's request, if it may be.
         """
-        task, waits = asyncio.current_task(), True
+        task, waits, is_cancelled = asyncio.current_task(), True, False
 
         def cancel(answered: "asyncio.Future[Answer]") -> None:
+            nonlocal is_cancelled
             if task is not None and waits and answered.cancelled() and may_be_cancelled():
-                task.cancel()
+                is_cancelled = task.cancel()
 
         self._answered.add_done_callback(cancel)
         try:
-            scored: Scored | None = await scoring
+            found: T | None = await result
         except asyncio.CancelledError:
-            if not self._answered.cancelled():
+            if not is_cancelled:
                 raise
-            scored = None
+            found = None
         finally:
             waits = False
             self._answered.remove_done_callback(cancel)
-        if scored is not None and not isinstance(scored.error, asyncio.CancelledError):
-            return scored
-        if task is not None and self._answered.cancelled():
+        if task is not None and is_cancelled:
             task.uncancel()
-            return None
-        return scored
+        return None if is_cancelled else found
 
     def deliver(self, side: Side, scored: Scored) -> None:
         """Give the caller the answer or the error of `side`, unless the caller went away."""

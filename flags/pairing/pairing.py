@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from flags.errors import CallerLeftError, SideBusyError
 from flags.pairing.assignment import Assign, Assignment, Side
@@ -20,6 +21,8 @@ from flags.pairing.tuning import Tuning
 from flags.pairing.unit import RequestUnits, Units
 
 logger = logging.getLogger(__name__)
+
+REQUEST_CANCELLED: Final = "the request was cancelled before its answer"
 
 
 class Pairing:
@@ -127,7 +130,7 @@ class Pairing:
             delivery.deliver(Side.CANDIDATE, candidate)
             primary = await self._finish_as_shadow(insurance, position)
         else:
-            primary = await self._fallback(request, assignment, delivery, insurance, position)
+            primary = await self._fallback(request, assignment, delivery, insurance)
             delivery.deliver(Side.PRIMARY, primary)
         await _wait_until_sent(request)
         return primary, candidate
@@ -258,13 +261,12 @@ class Pairing:
         assignment: Assignment,
         delivery: Delivery,
         insurance: "asyncio.Task[Scored]",
-        position: QueuePosition,
     ) -> Scored:
         """Return the primary's result in place of a failed candidate's.
 
         Scores the primary now if its insurance was not scored, unless the primary was too busy.
         """
-        primary = await self._for_caller(insurance, delivery, position)
+        primary = await self._for_caller(insurance, delivery)
         has_waited = isinstance(primary.error, SideBusyError)
         if not has_waited and primary.observation.status in (Status.SKIPPED, Status.SHED):
             return await self._score_for_caller(request, assignment, delivery)
@@ -273,24 +275,17 @@ class Pairing:
     async def _score_for_caller(
         self, request: Request, assignment: Assignment, delivery: Delivery
     ) -> Scored:
-        position = QueuePosition()
-        scoring = self._score(request, Side.PRIMARY, assignment, position=position)
-        return await self._for_caller(scoring, delivery, position)
+        return await self._for_caller(self._score(request, Side.PRIMARY, assignment), delivery)
 
-    async def _for_caller(
-        self, scoring: Awaitable[Scored], delivery: Delivery, position: QueuePosition
-    ) -> Scored:
+    async def _for_caller(self, scoring: Awaitable[Scored], delivery: Delivery) -> Scored:
         """Return the primary's result, for which the caller waits.
 
-        If the request is cancelled, as at the service's own time limit, a call that is asynchronous
-        or has not begun is cancelled with it, as without this plugin.
+        If the request is cancelled, as at the service's own time limit, an asynchronous call is
+        cancelled with it, as without this plugin.
         """
         scorer = self._scorers[Side.PRIMARY]
-        scored = await delivery.awaited(scoring, lambda: scorer.is_async or position.in_line)
-        if scored is not None:
-            return scored
-        status = Status.SHED if position.in_line else Status.TIMEOUT
-        return scorer.failed(status, CallerLeftError("the request was cancelled"), None)
+        scored = await delivery.awaited(scoring, lambda: scorer.is_async)
+        return scored or scorer.failed(Status.TIMEOUT, CallerLeftError(REQUEST_CANCELLED), None)
 
     def _units_of(
         self, request: Request, snapshot: RequestSnapshot, assignment: Assignment

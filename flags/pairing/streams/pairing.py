@@ -1,12 +1,14 @@
 """The pairing of two streams: the caller gets the active side's stream, the pair is recorded."""
 
 import asyncio
+from collections.abc import Awaitable
 
+from flags.errors import CallerLeftError
 from flags.pairing.assignment import Assign, Assignment, Side
 from flags.pairing.delivery import Answer, Delivery
 from flags.pairing.limits import Limits
 from flags.pairing.observation import PairSink, Status
-from flags.pairing.pairing import Pairing
+from flags.pairing.pairing import REQUEST_CANCELLED, Pairing
 from flags.pairing.reading import Reading
 from flags.pairing.request import Request, RequestSnapshot
 from flags.pairing.scorer import Scored
@@ -68,7 +70,7 @@ class StreamPairing(Pairing):
         delivery = Delivery(assignment, answered)
         units = self._units_of(request, snapshot, assignment)
         if assignment.active is Side.PRIMARY:
-            primary = await self._serve(await self._begin_primary(request), delivery)
+            primary = await self._serve(await self._begin_primary(request, delivery), delivery)
             candidate = await self._within_budget(
                 Side.CANDIDATE,
                 assignment,
@@ -84,13 +86,21 @@ class StreamPairing(Pairing):
                 primary = await in_background
             else:
                 candidate = await self._streams[Side.CANDIDATE].end(stream)
-                primary = await self._serve(await self._claim(insurance, request), delivery)
+                claimed = await self._claim(insurance, request, delivery)
+                primary = await self._serve(claimed, delivery)
         await self._recorder.record(request, snapshot, units, delivery, primary, candidate)
 
-    async def _begin_primary(self, request: Request) -> SideStream:
+    async def _begin_primary(self, request: Request, delivery: Delivery) -> SideStream:
         stream = self._streams[Side.PRIMARY].open(request.primary)
-        await stream.begin(self._limits.primary_timeout)
+        await self._begun(stream, stream.begin(self._limits.primary_timeout), delivery)
         return stream
+
+    async def _begun(
+        self, stream: SideStream, beginning: Awaitable[bool], delivery: Delivery
+    ) -> None:
+        """Wait for the primary's first item, for which the caller waits: see `_for_caller`."""
+        if await delivery.awaited(beginning, lambda: stream.is_async) is None:
+            stream.give_up(CallerLeftError(REQUEST_CANCELLED))
 
     async def _begin_candidate(self, request: Request) -> SideStream:
         stream = self._streams[Side.CANDIDATE].open(request.candidate)
@@ -143,12 +153,14 @@ class StreamPairing(Pairing):
         finally:
             self._shadows -= 1
 
-    async def _claim(self, insurance: "_Insurance | Status", request: Request) -> SideStream:
+    async def _claim(
+        self, insurance: "_Insurance | Status", request: Request, delivery: Delivery
+    ) -> SideStream:
         """Return the primary's stream for the caller; begin it if it was not insured."""
         if isinstance(insurance, Status):
-            return await self._begin_primary(request)
+            return await self._begin_primary(request, delivery)
         self._shadows -= 1
-        await insurance.beginning
+        await self._begun(insurance.stream, insurance.beginning, delivery)
         return insurance.stream
 
     def _not_scored_status(self, assignment: Assignment) -> Status | None:

@@ -13,7 +13,7 @@ from flags.pairing.call_queue import QueuePosition, current_position
 from flags.pairing.observation import Status
 from flags.pairing.scorer import busy
 from flags.pairing.streams.digest import StreamDigest
-from flags.pairing.streams.items import END, ItemSource
+from flags.pairing.streams.items import END, AsyncItems, ItemSource
 
 _CLOSE_TIMEOUT: Final = 1.0
 """Seconds that a model gets to stop when no more items are taken from its stream."""
@@ -109,6 +109,16 @@ class SideStream:
             return
         self.seconds = (self.seconds or 0.0) + limit
         self.fail(Status.TIMEOUT, TimeoutError(f"the {self.side} took longer than {limit} s"))
+
+    @property
+    def is_async(self) -> bool:
+        """Say whether its items are made on the event loop, where they can be cancelled."""
+        return isinstance(self._source, AsyncItems)
+
+    def give_up(self, error: BaseException) -> None:
+        """End as timed out with `error`, and abandon the current item."""
+        self._source.give_up()
+        self.fail(Status.TIMEOUT, error)
 
     def leave(self) -> None:
         """End the stream because its caller left, unless it has ended before."""

@@ -76,6 +76,26 @@ async def test_a_caller_that_leaves_before_the_first_item_makes_a_pair(
     assert pair.observation(active.other).status is Status.OK
 
 
+@pytest.mark.parametrize("active", Side)
+async def test_the_first_item_of_a_primary_is_cancelled_with_its_request(
+    active: Side, gate: Release
+) -> None:
+    """Even if it would never come."""
+    refused: list[Any] = [ValueError("the candidate fails")]
+    steps = {"primary": [gate, "1"], "candidate": refused if active is Side.CANDIDATE else ["1"]}
+    setting = ScriptedPairing(active, is_async=True, **steps)
+    answering = asyncio.create_task(setting.answer())
+    await gate.is_reached()
+    await until(lambda: active is Side.PRIMARY or setting.candidate.ended)
+    answering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await answering
+    pair = await setting.pair()  # the gate was never opened
+    assert setting.primary.ended == 1
+    assert (pair.served, pair.primary.status) == (None, Status.TIMEOUT)
+    assert pair.primary.error == "CallerLeftError"
+
+
 async def test_a_caller_that_leaves_as_its_stream_is_handed_over_makes_a_pair() -> None:
     """In the iteration of the event loop after the answer was delivered, before it is taken."""
     setting = ScriptedPairing(Side.PRIMARY, is_async=True)

@@ -65,15 +65,29 @@ def is_own_response(spec: type[IODescriptor], response: aiohttp.ClientResponse) 
     return response.status >= HTTPStatus.MULTIPLE_CHOICES or response.content_type != ours
 
 
-def value_of(spec: type[IODescriptor], body: bytes) -> Any:
-    """Return the value in `body`; raises ValueError or AnswerUnreadableError if it is invalid."""
+def value_of(spec: type[IODescriptor], body: bytes, *, may_be_text: bool = False) -> Any:
+    """Return the value in `body`; raises ValueError or AnswerUnreadableError if it is invalid.
+
+    BentoML sends a text as it is, of an API of any type too: with `may_be_text`, such a body is
+    taken for one if it is no other JSON.
+    """
     schema = spec.model_json_schema() if issubclass(spec, IORootModel) else {}
     if schema.get("type") == "string":
         return body if schema.get("format") == "binary" else body.decode()
     if not body:
         raise AnswerUnreadableError("the candidate's answer is empty")
+    if may_be_text and issubclass(spec, IORootModel):
+        return spec.model_validate(_json_or_text(body)).root
     model = JSONSerde().deserialize_model(Payload((body,)), spec)
     return model.root if isinstance(model, IORootModel) else model
+
+
+def _json_or_text(body: bytes) -> Any:
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return body.decode()
+    return body.decode() if isinstance(value, str) else value
 
 
 def forwarded_response(response: aiohttp.ClientResponse, body: bytes) -> Response:

@@ -136,6 +136,7 @@ class RemoteClient:
             context.is_applied = True
             sent = forwarded_response(response, body)
             return CallResult(sent, None, duration, sent, model)
-        value = value_of(spec, body)
+        is_ours = response.content_type == spec.mime_type().split(";")[0]
+        value = value_of(spec, body, may_be_text=is_ours)
         apply_to_context(response, context)
         return CallResult(value, None, duration, model=model)

@@ -30,6 +30,9 @@ from flags.serving.sides.value_pickle import ModelState, pickled
 VALUE_HEADER: Final = "x-bentoml-flags-value"
 """Header of an answer that is a value, not a response of the model."""
 
+_VALUE: Final = b"\x80bentoml-flags\0"
+"""Beginning of a value, which no text in UTF-8 has, and hardly any bytes that a model yields."""
+
 _TEMPORARY: Final = re.compile(r"^tmp[a-z0-9_]{8}")
 """What BentoML puts before the name of an uploaded file, and puts there again in the process."""
 
@@ -54,7 +57,7 @@ class CallSerde(PickleSerde):  # type: ignore[misc]  # BentoML is not typed
             value = model
         else:
             raise AttributeError(f"{type(model).__name__!r} object has no attribute 'model_dump'")
-        return Payload((_pickled(value),), {VALUE_HEADER: "1"})
+        return Payload((_VALUE + _pickled(value),), {VALUE_HEADER: "1"})
 
     def deserialize_model(self, payload: Payload, cls: type[Any]) -> Any:
         """Return the input of a call as an instance of `cls`."""
@@ -72,9 +75,14 @@ def call_body(spec: type[IODescriptor], args: tuple[Any, ...], kwargs: dict[str,
     return _pickled(_state(spec, args, kwargs))
 
 
+def is_value(item: bytes) -> bool:
+    """Say whether an item of a stream is a value, and not a text or bytes."""
+    return item.startswith(_VALUE)
+
+
 def answer_of(spec: type[IODescriptor], body: bytes) -> Any:
     """Return the value in an answer, or in an item of a stream."""
-    value = pickle.loads(body)  # noqa: S301 - our own child
+    value = pickle.loads(memoryview(body)[len(_VALUE) :])  # noqa: S301 - our own child
     if not isinstance(value, _Dumped):
         return value
     model = spec.model_validate(value.value)

@@ -23,13 +23,10 @@ from flags.serving.bentoml_private import (
     uri_to_path,
 )
 from flags.serving.sides.binary_answers import is_file
-from flags.serving.sides.call_serde import VALUE_HEADER, CallSerde, answer_of, call_body
+from flags.serving.sides.call_serde import VALUE_HEADER, CallSerde, answer_of, call_body, is_value
 from flags.serving.sides.context import SideContext
 from flags.serving.sides.http_answers import body_chunks, chunks, error_of, file_of
 from flags.serving.sides.runner_wire import CALL_HEADER, WireCall, end_to_end_headers, with_headers
-
-_PICKLED: Final = b"\x80"
-"""First byte of every pickle, and of no text in UTF-8."""
 
 _TEXT_HEADERS: Final = frozenset({b"content-length", b"content-type"})
 """The headers of a text that the model returned as a value."""
@@ -118,10 +115,10 @@ class RunnerClient:
                 raise error
             self._apply(response, context)
             async for chunk in chunks(response):
-                if self._is_text or not chunk.startswith(_PICKLED):
-                    yield _text(chunk)
-                else:
+                if is_value(chunk):
                     yield answer_of(self._api.output_spec, chunk)
+                else:
+                    yield _text(chunk)
         finally:
             response.close()
 

@@ -61,6 +61,7 @@ CALLS: list[tuple[str, str, Any]] = [
     ("POST", "/words", {"n": 3}),
     ("POST", "/words", {"n": 0}),
     ("POST", "/rows", {"n": 2}),
+    ("POST", "/anything", {"n": 2}),
     ("POST", "/events", {"n": 2}),
     ("POST", "/amounts", {"first": AMOUNT, "text": "at", "page": {"items": [AMOUNT]}, "Times": 1}),
     ("POST", "/amounts", {"first": AMOUNT, "text": "at", "page": {"items": []}}),

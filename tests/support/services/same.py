@@ -236,6 +236,11 @@ class Same:
             yield Item(id=i, name=self.greeting)
 
     @bentoml.api
+    async def anything(self, n: int) -> AsyncGenerator[Any, None]:
+        for each in (b"\x80\x05", "text", {"n": n}, None):
+            yield each
+
+    @bentoml.api
     async def events(self, n: int, ctx: bentoml.Context) -> AsyncGenerator[str, None]:
         ctx.response.headers["Content-Type"] = "application/x-ndjson"
         ctx.response.headers["X-Stream"] = "1"

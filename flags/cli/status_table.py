@@ -55,7 +55,8 @@ def _print_flag(status: MigrationStatus, console: Console, now: datetime) -> Non
         lines.append(("last change", _change(change, now), ()))
         lines.append(("changed by", change.by + (" (admin token)" if change.by_token else ""), ()))
         if change.note:
-            lines.append(("note", change.note, ()))
+            noted = f"{change.note.text}, {_ago(now - change.note.time)} by {change.note.by}"
+            lines.append(("note", noted, ()))
     if status.upcoming:
         lines.append(("next step", _upcoming(status.upcoming, now), ()))
         lines.append(("progress", _progress(status.upcoming, now), ()))

@@ -24,6 +24,15 @@ def flag_in_unleash(state: FlagState) -> FlagView:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """A command's reason, cut to 50 characters, that was put on the flag: in any environment."""
+
+    text: str
+    time: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """The last change of the flag in its event log."""
 
@@ -31,17 +40,18 @@ class Change:
     by: str
     by_token: bool
     what: str
-    note: str | None = None
-    """The newest note that was put on the flag since: a command's reason, cut to 50 characters."""
+    note: Note | None = None
+    """The newest note since."""
 
     @classmethod
     def last(cls, events: Iterable[FlagEvent]) -> Self | None:
         """Return the newest event that affects answers; `events` are newest first."""
-        note: str | None = None
+        note: Note | None = None
         for event in events:
             if event.affects_answers:
                 return cls(event.time, event.by, event.by_token, event.in_words, note)
-            note = note or event.note
+            if note is None and event.note:
+                note = Note(event.note, event.time, event.by)
         return None
 
 

@@ -240,7 +240,7 @@ def test_the_reason_that_was_kept_on_the_flag_since_the_last_change_is_printed()
     older = event("feature-tagged", note="advance: held for 1d")
     off = event("feature-environment-disabled", enabled=False)
     found = MigrationStatus.of(FLAG, unleash=unleash(enabled=False), events=[note, off, older])
-    assert "note         rollback: p99 doubled" in printed(found)
+    assert "note         rollback: p99 doubled, 5 min ago by ada" in printed(found)
     found = MigrationStatus.of(FLAG, unleash=unleash(enabled=False), events=[off, note, older])
     assert not any(line.startswith("note") for line in printed(found))
     assert Change.last([event("feature-tagged")]) is None

@@ -173,6 +173,9 @@ def difference_sentence(output: OutputFigures) -> str:
     if not output.differences[1.0] or mean is None:
         return f"{output.output}: both sides say the same in every pair ({n})"
     decimals = decimals_for([value for side in output.scores.values() for value in side.values()])
+    differences = [mean, half, *(output.mean_interval or ())]
+    if not any(round(each or 0.0, decimals) for each in differences):
+        decimals = decimals_for(differences)  # tiny beside the numbers, and not nothing
     interval = ""
     if output.mean_interval:
         low, high = (f"{bound:+,.{decimals}f}" for bound in output.mean_interval)

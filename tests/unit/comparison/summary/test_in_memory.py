@@ -318,6 +318,16 @@ class TestOddInput:
             "where on it matters: HOLD, the differences are for a reader to judge",
         )
 
+    def test_differences_that_are_tiny_beside_the_numbers_are_told_as_they_are(
+        self, file: PairFile
+    ) -> None:
+        for number in range(3):
+            file.pair(Scored(5000.0 + number, None), Scored(5000.0 + number - 0.0625, None))
+
+        [reason] = conclusion_of(file).reasons
+
+        assert "the candidate's is 0.06250 lower on average (n=3), and half" in reason
+
     def test_a_regression_that_never_differs_is_told_so(self, file: PairFile) -> None:
         for number in range(3):
             file.pair(Scored(float(number), None), Scored(float(number), None))

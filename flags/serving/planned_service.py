@@ -26,6 +26,9 @@ from flags.serving.worker import MigrationWorker
 _MODEL_CONFIG: Final = frozenset({"resources", "threads", "workers"})
 """Configuration that under `runners` belongs to the model's own processes."""
 
+_KEPT_FORM: Final = 8 * 2**20
+"""Most bytes of files that are kept for a remote candidate; larger bodies are written anew."""
+
 _CANDIDATES: Final = f"bentoml_flags_{Side.CANDIDATE}"
 """Beginning of the attributes that are the candidate and its dependencies."""
 
@@ -56,7 +59,7 @@ def planned_service(
         RequestMiddleware,
         routes=[_path(service, each) for each in apis],
         tasks=[_path(service, each) for each in apis if each.is_task],
-        kept=_kept_routes(service, plan),
+        kept=_kept_bodies(service, plan),
         server=f"BentoML Service/{primary.name}",
         settings=plan.settings,
         max_request_bytes=max_request_bytes,
@@ -64,15 +67,20 @@ def planned_service(
     return service
 
 
-def _kept_routes(service: Service[Any], plan: Plan) -> list[str]:
-    """Return the routes whose body the candidate reads itself; a remote one, but for files."""
+def _kept_bodies(service: Service[Any], plan: Plan) -> dict[str, int | None]:
+    """Return the routes whose body the candidate reads itself, with the most bytes to keep.
+
+    A candidate in this process reads it at once, a remote one after the answer.
+    """
     is_remote = Side.CANDIDATE not in plan.services
     shared = [each.shared for each in plan.apis.values()]
-    return [
-        _path(service, each.primary)
+    return {
+        _path(service, each.primary): _KEPT_FORM
+        if is_remote and each.primary.input_spec.multipart_fields
+        else None
         for each in shared
-        if not each.same_input_types or (is_remote and not each.primary.input_spec.multipart_fields)
-    ]
+        if is_remote or not each.same_input_types
+    }
 
 
 def _path(service: Service[Any], api: APIMethod[..., Any]) -> str:

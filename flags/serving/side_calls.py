@@ -18,7 +18,7 @@ from flags.pairing.input_copy import copy_call
 from flags.pairing.request import Request
 from flags.pairing.shadow_schedule import AnswerSent
 from flags.serving.api_contract import SharedApi
-from flags.serving.http.kept_body import kept_body, read_again
+from flags.serving.http.kept_body import BODY, kept_body, read_again
 from flags.serving.http.middleware import IDENTITY, afterwards
 from flags.serving.http.request_files import RequestFiles
 from flags.serving.http.request_identity import RequestIdentity
@@ -87,6 +87,7 @@ class SideCalls:
         body, spec = kept_body(request), self._shared.candidate.input_spec
         if body is None:
             return None
+        del request.scope[BODY]
         try:
             if not self._takes_files:
                 return await read_again(request, body, spec)

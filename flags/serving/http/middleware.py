@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -45,12 +46,13 @@ class RequestMiddleware:
         settings: Settings,
         max_request_bytes: int | None,
         tasks: Collection[str] = (),
-        kept: Collection[str] = (),
+        kept: Mapping[str, int | None] = MappingProxyType({}),
         server: str | None = None,
     ) -> None:
         """Guard `routes`. The routes in `tasks` are tasks and have further routes below them.
 
-        The bodies of the routes in `kept` are kept, for a side that reads them itself.
+        The bodies of the routes in `kept` are kept, for a side that reads them itself, up to the
+        bytes there (None: all).
         `server` replaces the value of BentoML's `Server` header; None leaves it.
         """
         self._app = app
@@ -58,9 +60,8 @@ class RequestMiddleware:
         self._task_routes = {route + each for route in tasks for each in ABOUT_A_TASK}
         self._submit_routes = frozenset(submit_routes)
         self._routes = frozenset({*routes, *submit_routes, *self._task_routes})
-        self._kept_routes = frozenset(
-            {*kept, *(route + SUBMIT for route in tasks if route in kept)}
-        )
+        submits = {route + SUBMIT: kept[route] for route in tasks if route in kept}
+        self._kept = {**kept, **submits}
         self._server = server
         self._settings = settings
         self._names = identity_header_names(settings)
@@ -82,8 +83,8 @@ class RequestMiddleware:
             add_id_header(scope, self._settings.request_id_header, identity.request_id)
         identity_headers.set(self._headers_to_forward(headers, identity))
         body = _BoundedBody(receive, self._max_bytes)
-        if scope["path"] in self._kept_routes:
-            scope[BODY] = body.parts = []
+        if scope["path"] in self._kept:
+            body.keep(scope, self._kept[scope["path"]])
         if body.announced_too_large(headers):
             await self._too_large(scope, receive, self._with_headers(scope, identity, send))
             return
@@ -167,8 +168,13 @@ class _BoundedBody:
         self._limit = limit
         self._received = 0
         self.exceeded = False
-        self.parts: list[bytes] | None = None
-        """What was received, if it is kept."""
+        self._keeper: Scope | None = None
+        self._most_kept: int | None = None
+
+    def keep(self, scope: Scope, most: int | None) -> None:
+        """Keep what is received in `scope`, but nothing of a body of more than `most` bytes."""
+        self._keeper, self._most_kept = scope, most
+        scope[BODY] = []
 
     def announced_too_large(self, headers: Headers) -> bool:
         length = headers.get("content-length", "")
@@ -183,8 +189,11 @@ class _BoundedBody:
         if self._limit is not None and self._received > self._limit:
             self.exceeded = True
             return {"type": "http.disconnect"}
-        if self.parts is not None:
-            self.parts.append(part)
+        if self._keeper is not None:
+            self._keeper[BODY].append(part)
+            if self._most_kept is not None and self._received > self._most_kept:
+                del self._keeper[BODY]
+                self._keeper = None
         return message
 
 

@@ -43,7 +43,7 @@ APIS = bentoml.service(Inputs).apis
 AMOUNT = {"Cents": 250, "hidden": 1}
 
 
-async def read(name: str, *, kept: bool = True, **given: Any) -> Any:
+async def read(name: str, *, kept: int | None = None, **given: Any) -> Any:
     """Send a body through the middleware; return what is read from it after the application."""
     found: list[Any] = []
 
@@ -61,7 +61,7 @@ async def read(name: str, *, kept: bool = True, **given: Any) -> Any:
     app = RequestMiddleware(
         Starlette(routes=[Route(path, answer, methods=["POST"])]),
         routes=[path],
-        kept=[path] if kept else [],
+        kept={path: kept},
         settings=Settings(),
         max_request_bytes=None,
     )
@@ -90,5 +90,7 @@ async def test_a_body_that_only_the_side_refuses_is_its_error() -> None:
         await read("whole", json={"Cents": "x"})
 
 
-async def test_a_body_is_kept_only_where_a_side_reads_it() -> None:
-    assert await read("whole", kept=False, json=AMOUNT) == []
+async def test_a_body_is_kept_up_to_its_limit() -> None:
+    size = len(httpx.Request("POST", "http://service", json=AMOUNT).content)
+    assert len(await read("whole", kept=size, json=AMOUNT)) == 1
+    assert await read("whole", kept=size - 1, json=AMOUNT) == []

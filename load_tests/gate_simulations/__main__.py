@@ -17,19 +17,19 @@ from load_tests.gate_simulations.scenario import Row, Scenario, simulated
 from load_tests.gate_simulations.table import last_line, table
 
 
-def scenarios(name: str = "SCENARIOS") -> Iterator[Scenario]:
-    """Yield the `name` of all modules of this package, in order of their rows."""
+def scenarios() -> Iterator[Scenario]:
+    """Yield the scenarios of all modules of this package, in order of their rows."""
     found: list[Scenario] = []
     for module in iter_modules([str(Path(__file__).parent)]):
         if module.name != "__main__":
-            found += getattr(import_module(f"{__package__}.{module.name}"), name, ())
+            found += getattr(import_module(f"{__package__}.{module.name}"), "SCENARIOS", ())
     yield from sorted(found, key=lambda each: (each.row[:1], int(each.row[1:] or 0), each.name))
 
 
-def rows(name: str, only: str, share: float, processes: int) -> Iterator[Row]:
+def rows(only: str, share: float, processes: int) -> Iterator[Row]:
     """Simulate the chosen scenarios one after the other, and print progress."""
     with ProcessPoolExecutor(processes) as pool:
-        for scenario in scenarios(name):
+        for scenario in scenarios():
             if only not in f"{scenario.row} {scenario.name}":
                 continue
             begun = time.monotonic()
@@ -43,10 +43,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", default="", help="part of a scenario's row or name")
     parser.add_argument("--runs", type=float, default=1.0, help="share of the runs")
-    parser.add_argument("--new", action="store_true", help="those that the table lacks so far")
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
-    found = list(rows("NEW" if given.new else "SCENARIOS", given.only, given.runs, given.processes))
+    found = list(rows(given.only, given.runs, given.processes))
     print(table(found))
     print(last_line(found))
     return 0 if all(row.holds for row in found) else 1

@@ -302,9 +302,6 @@ SCENARIOS: Final = (
             wrong=Decision.ROLLBACK,
         ),
     ),
-)
-
-NEW: Final = (
     _scenario(
         "A18",
         "90 % of answered alarms prevent, labels of a shadow, recall .80 to .60, at 50 %",

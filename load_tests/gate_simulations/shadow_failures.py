@@ -54,7 +54,7 @@ def _rolled_back(random: np.random.Generator, *, rollout: int) -> bool:
     return math.isfinite(_hours(random, rollout=rollout, shadows=0.03, answers=0.001))
 
 
-NEW: Final = (
+SCENARIOS: Final = (
     *(
         Scenario(
             f"3 % of shadows fail, .1 % of answers, at {rollout} %",

@@ -73,7 +73,7 @@ def _over_time(
         required=step.stage is not Stage.DEPRECATION,
     )
     both_sides, apart = alarms.primary.count + alarms.candidate.count, ""
-    fired = min(both_sides, effective_alarms(output.by_unit, both_sides))
+    fired = min(both_sides, effective_alarms(output, both_sides))
     if fired < both_sides:
         apart = f" of {both_sides:,} that are not of the same bursts"
     few = gate.advance.min_alarms

@@ -1,9 +1,12 @@
 """Figures counted by unit: the sequences that pass and fail a check, and words for its reason."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
+from statistics import NormalDist
 from typing import Final
 
-from flags.gate.evidence import Output, Paired, SegmentAlarms, UnitAlarms, UnitRecall
+from flags.gate.evidence import Output, Paired, Period, SegmentAlarms, UnitAlarms, UnitRecall
 from flags.gate.limit_check import FEW_UNITS
 from flags.gate.number_format import plural
 from flags.gate.sequences import (
@@ -15,6 +18,9 @@ from flags.gate.sequences import (
 
 INDEPENDENT: Final = 1.2
 """Largest design effect with which the blocks of a unit count as independent for a rollback."""
+
+_CHANCE: Final = 0.001
+"""Probability at which alarms vary by chance more than it is held possible."""
 
 _NO_COUNTS: Final = RatioSequence(Paired(0, 0, 0, 0))
 """It never passes nor fails."""
@@ -80,15 +86,37 @@ def unit_count(units: UnitAlarms | None) -> int:
     return units.alarms.pairs if units and units.units else 0
 
 
-def effective_alarms(units: UnitAlarms | None, alarms: int) -> int:
+def effective_alarms(output: Output, alarms: int) -> int:
     """Return the effective number of independent alarms of both sides.
 
-    It is their number by unit over the design effect, or `alarms` (by request) without `units`.
+    It is their number by unit over the design effect; without `by_unit` it is `alarms`. If no pair
+    names a unit, a burst may last for many minutes, so the overdispersion of periods counts too.
     """
+    units = output.by_unit
     if units is None:
         return alarms
     by_unit = units.alarms.primary.count + units.alarms.candidate.count
-    return int(by_unit / max(1.0, units.design_effect))
+    overdispersion = 1.0 if units.units else _overdispersion(output.periods)
+    return int(by_unit / max(units.design_effect, overdispersion, 1.0))
+
+
+def _overdispersion(periods: Sequence[Period]) -> float:
+    """Return by how much the numbers of alarms in periods vary more than by chance; at least 1.
+
+    It is Pearson's statistic per degree of freedom (McCullagh & Nelder, "Generalized Linear
+    Models", 1989, 4.5): the size of a burst, if each lies in one period. A rate that drifts adds to
+    it. If it may be chance (approximation of Wilson & Hilferty, PNAS 17 (1931)), it is 1.
+    """
+    parts = [each.alarms for each in periods if each.alarms.pairs]
+    alarms, degrees = [each.pairs - each.neither for each in parts], len(parts) - 1
+    if degrees < 1 or not any(alarms):
+        return 1.0
+    rate = sum(alarms) / sum(each.pairs for each in parts)
+    means = [rate * each.pairs for each in parts]
+    statistic = sum((n - mean) ** 2 / mean for n, mean in zip(alarms, means, strict=True))
+    spread = 2 / (9 * degrees)
+    by_chance = degrees * (1 - spread + NormalDist().inv_cdf(1 - _CHANCE) * math.sqrt(spread)) ** 3
+    return statistic / degrees if statistic > by_chance else 1.0
 
 
 def unit_words(units: UnitAlarms | None) -> str:

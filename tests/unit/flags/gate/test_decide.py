@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from comparison.report.check_table import CHECKS
 from flags.gate import Check, Decision, Outcome, Verdict, decide
+from flags.gate.blocks import total
 from flags.gate.error_rate import SHARES, error_share, segment_share
 from flags.gate.evidence import (
     Count,
@@ -23,6 +24,7 @@ from flags.gate.evidence import (
     Integrity,
     Interval,
     Paired,
+    Period,
     Sampled,
     SegmentAlarms,
     Tail,
@@ -808,6 +810,38 @@ def test_alarms_of_bursts_without_a_unit_count_less_to_go_on() -> None:
         decided.append([check for check in found.checks if check.name == "alarm_ratio"])
     [[alone], [bursts]] = decided
     assert (alone.outcome, bursts.outcome) == (Outcome.PASS, Outcome.INCONCLUSIVE)
+
+
+def in_hours(hours: int, alarms: Paired, quiet: Paired) -> tuple[Period, ...]:
+    """Return two weeks by hour: `alarms` in some `hours` apart from each other, else `quiet`."""
+    return tuple(
+        replace(each, alarms=quiet if place % (336 // hours) else alarms)
+        for place, each in enumerate(periods(Paired(0, 0, 0, 336)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("hours", "outcome"),
+    [
+        (in_hours(4, Paired(500, 0, 0, 0), Paired(0, 0, 0, 120)), Outcome.INCONCLUSIVE),
+        (in_hours(4, Paired(500, 0, 0, 9_500), Paired(0, 0, 0, 0)), Outcome.PASS),
+        (in_hours(168, Paired(12, 0, 0, 100), Paired(12, 0, 0, 130)), Outcome.PASS),
+    ],
+    ids=["four long bursts of alarms", "four hours of traffic", "alarms throughout"],
+)
+def test_alarms_of_bursts_that_last_are_not_many_without_a_unit(
+    hours: tuple[Period, ...], outcome: Outcome
+) -> None:
+    """All of their minutes are alike, so that only longer periods show them."""
+    alarms = total(each.alarms for each in hours)
+    alike = units(alarms, units=0, requests=0, periods=hours)
+    shown = output(alarms, by_unit=alike, periods=hours)
+    found = verdict(at(CANARY_1, outputs=(shown,)), CANARY_1)
+    ratio = check(found, "alarm_ratio")
+    assert ratio.outcome is outcome
+    assert ("that are not of the same bursts, 50 wanted" in ratio.reason) is (
+        outcome is Outcome.INCONCLUSIVE
+    )
 
 
 @pytest.mark.parametrize(("left", "outcome"), [(150, Outcome.FAIL), (20, Outcome.INCONCLUSIVE)])

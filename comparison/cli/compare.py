@@ -78,7 +78,7 @@ def compare(
         wanted = labels or outcomes or preferences or html_file or export
         offered = any(map(is_uncalibrated, summary.outputs)) and find_spec("duckdb")
         # Kinds and the offered threshold are evidence, which needs pairs with a rollout.
-        counted = (summary.alike or offered) and any(
+        counted = (summary.equal_answers or offered) and any(
             each.rollout is not None for each in summary.traffic.by_rollout
         )
         found = None

@@ -65,10 +65,10 @@ def file_notes(aggregates: Aggregates, accounting: Accounting | None) -> Iterato
         yield f"{lines} could not be read (first: {accounting.first_corrupt})"
     if accounting.foreign:
         yield f"{plural(accounting.foreign, 'span')} of other programs left out"
-    if accounting.negative:
+    if accounting.negative_durations:
         yield (
-            f"{plural(accounting.negative, 'pair')} with a duration below zero, which no clock of "
-            "ours gives: they count as the shortest"
+            f"{plural(accounting.negative_durations, 'pair')} with a duration below zero, which no "
+            "clock of ours gives: they count as the shortest"
         )
     others = {flag: pairs for flag, pairs in accounting.flags.items() if flag != aggregates.flag}
     if others:

@@ -216,5 +216,5 @@ def judge_evidence(
 ) -> tuple[Evidence, Judgement]:
     """Add the readings of operational alarms to the evidence on a step, and judge it."""
     alarms = operational_alarms(playbook, readings, taken.window.since, taken.window.until)
-    taken = replace(taken, operational=alarms)
+    taken = replace(taken, operational_alarms=alarms)
     return taken, Judgement(playbook, step, decide(taken, playbook, step, known))

@@ -176,9 +176,9 @@ def _counted(start: OutcomeMetric, counts: OutcomeCounts) -> OutcomeMetric:
         cells=outcome_cells(counts),
         used=counts.used,
         without_pair=counts.without_pair,
-        outside=counts.outside,
+        outside_period=counts.outside,
         early=counts.early,
-        young=counts.young,
+        young_requests=counts.young,
         mixed=mixed_units(counts),
         novelty=novelty(counts),
     )
@@ -238,10 +238,10 @@ def _notes(metric: OutcomeMetric, plans: Mapping[str, OutcomePlan]) -> Iterator[
             "stop record and wrote nothing for five minutes: if one was killed, its last outcomes "
             "are missing"
         )
-    if metric.outside:
+    if metric.outside_period:
         yield (
-            f"{name}: {metric.outside:,} outcomes left out, before their request or later than the "
-            "cut-off"
+            f"{name}: {metric.outside_period:,} outcomes left out, before their request or later "
+            "than the cut-off"
         )
     if metric.repeated:
         yield f"{metric.repeated:,} outcomes left out that were there before, word for word"

@@ -45,7 +45,7 @@ class Accounting:
     completeness: float | None
     workers: tuple[Worker, ...]
     first_torn: str | None = None
-    negative: int = 0
+    negative_durations: int = 0
     """Pairs in which a side has a negative duration: the clock was set back, or another program
     wrote the pair."""
     as_of: datetime | None = field(default=None, compare=False)
@@ -144,7 +144,7 @@ def account_counts(
         flags=dict(sorted(flags.items())),
         workers=workers,
         **_totals(workers),
-        negative=negative,
+        negative_durations=negative,
         as_of=moment(counts.as_of),
     )
 

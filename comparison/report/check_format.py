@@ -118,7 +118,11 @@ def gravest_first(checks: Iterable[Check]) -> list[Check]:
     """
     return sorted(
         checks,
-        key=lambda check: (BY_GRAVITY.index(check.outcome), not check.required, not check.beyond),
+        key=lambda check: (
+            BY_GRAVITY.index(check.outcome),
+            not check.required,
+            not check.beyond_advance_limit,
+        ),
     )
 
 

@@ -16,20 +16,20 @@ _DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit; with `both_ways`, that of a ratio, which must not be below its inverse either."""
+    """A limit; with `two_sided`, that of a ratio, which must not be below its inverse either."""
 
     value: float
-    both_ways: bool = False
+    two_sided: bool = False
 
     @property
     def bounds(self) -> tuple[float, ...]:
-        """Return the value, or, with `both_ways`, both ends of the allowed range, lowest first."""
-        if self.both_ways and self.value:
+        """Return the value, or, with `two_sided`, both ends of the allowed range, lowest first."""
+        if self.two_sided and self.value:
             return tuple(sorted((self.value, 1 / self.value)))
         return (self.value,)
 
     def text(self, write: Write) -> str:
-        """Return the limit as text; with `both_ways`, as a range."""
+        """Return the limit as text; with `two_sided`, as a range."""
         return " to ".join(map(write, self.bounds))
 
 
@@ -48,7 +48,7 @@ def check_limits(
         return Limit(advance), Limit(rollback)
     row = check_row(check.name)
     if check.name == "alarm_break":
-        return None, None if check.limit is None else Limit(check.limit, row.both_ways)
+        return None, None if check.limit is None else Limit(check.limit, row.two_sided)
     if check.name in AdvanceLimits.model_fields and check.name in RollbackLimits.model_fields:
         segment = check.segment.partition("=")[0] if check.segment else None
         gate = playbook.gate_of(step, output=check.output, segment=segment)
@@ -57,8 +57,8 @@ def check_limits(
         rollback = sign * gate.rollback.limit(_rollback_limit(check.name, age))
         if check.outcome is Outcome.FAIL and check.rolls_back and check.limit is not None:
             rollback = check.limit  # the limit by which the gate decided
-        return Limit(advance, row.both_ways), Limit(rollback, row.both_ways)
-    limit = None if check.limit is None else Limit(check.limit, row.both_ways)
+        return Limit(advance, row.two_sided), Limit(rollback, row.two_sided)
+    limit = None if check.limit is None else Limit(check.limit, row.two_sided)
     return (None, limit) if check.name in RollbackLimits.model_fields else (limit, None)
 
 

@@ -42,7 +42,7 @@ class CheckRow:
     write: Write
     title: str | None = None
     """None if the name of the check, which is a key of the playbook, describes its figure."""
-    both_ways: bool = False
+    two_sided: bool = False
     """Whether a ratio's limit x applies to 1/x too."""
     is_loss: bool = False
     """Whether the figure is candidate minus primary, so that a loss is below 0."""
@@ -88,17 +88,17 @@ CHECKS: Final = {
     "latency_p95": CheckRow(ratio),
     "latency_p99": CheckRow(ratio),
     "alarm_ratio": CheckRow(
-        ratio, both_ways=True, before_a_day="alarm_ratio_now", before_a_week="alarm_ratio_day"
+        ratio, two_sided=True, before_a_day="alarm_ratio_now", before_a_week="alarm_ratio_day"
     ),
-    "alarm_break": CheckRow(ratio, "break of the alarm ratio", both_ways=True),
-    "recent_alarm_ratio": CheckRow(ratio, "alarm ratio of late", both_ways=True),
-    "segment_alarm_ratio": CheckRow(ratio, "alarm ratio in segment", both_ways=True),
-    "no_alarm_ratio": CheckRow(ratio, "ratio of no alarms", both_ways=True),
+    "alarm_break": CheckRow(ratio, "break of the alarm ratio", two_sided=True),
+    "recent_alarm_ratio": CheckRow(ratio, "alarm ratio of late", two_sided=True),
+    "segment_alarm_ratio": CheckRow(ratio, "alarm ratio in segment", two_sided=True),
+    "no_alarm_ratio": CheckRow(ratio, "ratio of no alarms", two_sided=True),
     "alarm_overlap": CheckRow(percent, "alarms in common"),
     "segment_alarm_overlap": CheckRow(percent, "alarms in common in segment"),
     "uncompared": CheckRow(percent, "not compared"),
     "capacity": CheckRow(_count, "alarms a day"),
-    "distribution_ratio": CheckRow(ratio, "distribution of outputs", both_ways=True),
+    "distribution_ratio": CheckRow(ratio, "distribution of outputs", two_sided=True),
     "rank_overlap": CheckRow(percent, "ranks in common"),
     "recall_loss": CheckRow(points, "recall, in points", is_loss=True),
     "segment_recall_loss": CheckRow(points, "recall in segment, in points"),
@@ -119,7 +119,7 @@ CHECKS: Final = {
     "gross_errors": CheckRow(points, "enormous errors, in points"),
     "class_agreement": CheckRow(percent, "same class"),
     "class_overlap": CheckRow(percent, "the class least in common"),
-    "class_ratio": CheckRow(ratio, "ratio of the class furthest away", both_ways=True),
+    "class_ratio": CheckRow(ratio, "ratio of the class furthest away", two_sided=True),
     "accuracy_loss": CheckRow(points, "accuracy, in points", is_loss=True),
     "class_recall_loss": CheckRow(points, "recall of the class furthest down, in points"),
     "never_predicted_labels": CheckRow(percent, "labels never predicted"),

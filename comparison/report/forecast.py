@@ -10,7 +10,7 @@ _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 def forecast(following: NextStep, now: datetime) -> str:
     """Name the next step, and the time at which it is expected."""
-    approval = ", with approval" if following.approval else ""
+    approval = ", with approval" if following.needs_approval else ""
     step = f"{following.name}{approval}"
     if following.expected is not None:
         wait = about((following.expected - now).total_seconds())

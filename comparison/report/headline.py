@@ -64,10 +64,10 @@ def _following(evidence: Evidence, judgement: Judgement) -> Iterator[str]:
         each for each in verdict.checks if each.required and each.outcome is Outcome.INCONCLUSIVE
     ]
     failed = [each for each in verdict.checks if each.outcome is Outcome.FAIL]
-    if to_fix := [*failed, *(each for each in undecided if each.beyond)]:
+    if to_fix := [*failed, *(each for each in undecided if each.beyond_advance_limit)]:
         yield f"to be fixed: {_named(to_fix)}"
-    if open_checks := [each for each in undecided if not each.beyond]:
-        pairs = max((each.needed or 0 for each in open_checks), default=0)
+    if open_checks := [each for each in undecided if not each.beyond_advance_limit]:
+        pairs = max((each.more_needed or 0 for each in open_checks), default=0)
         more = f" (about {pairs:,} more pairs or labels)" if pairs else ""
         yield f"not decided yet: {_named(open_checks)}{more}"
     if following := next_step(evidence, verdict, playbook, judgement.step):

@@ -99,12 +99,13 @@ def _interval(sequence: FlipRatioSequence | UnitRatioSequence) -> Interval:
 def _missing(metric: OutcomeMetric) -> Iterator[str]:
     if metric.obstacle:
         yield metric.obstacle
-    if metric.young:
-        yield f"{plural(metric.young, 'request')} too young for it, or before a move of the flag"
+    if metric.young_requests:
+        requests = plural(metric.young_requests, "request")
+        yield f"{requests} too young for it, or before a move of the flag"
     if metric.without_pair:
         yield f"{plural(metric.without_pair, 'outcome')} of a request or unit without a pair"
-    if metric.outside:
-        yield f"{plural(metric.outside, 'outcome')} before the request, or after the cut-off"
+    if metric.outside_period:
+        yield f"{plural(metric.outside_period, 'outcome')} before the request, or after the cut-off"
     if metric.lost:
         yield f"{plural(metric.lost, 'tracked outcome')} that never arrived"
     if metric.unclosed_records:

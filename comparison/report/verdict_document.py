@@ -21,6 +21,7 @@ class PlannedStep:
 
     stage: Stage
     rollout: int
+    """Rollout in per cent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,10 @@ class CheckLimits:
     """The limits of a check to advance and to roll back, in the unit of the check."""
 
     advance: float | None
+    """The limit that must be kept to advance; None: there is none."""
     rollback: float | None
-    both_ways: bool
+    """The limit beyond which the flag is rolled back; None: there is none."""
+    two_sided: bool
     """Whether a ratio must not be below the inverse of a limit either."""
 
 
@@ -42,17 +45,24 @@ class VerdictDocument:
     """
 
     flag: str
+    """Key of the flag."""
     step: str
+    """The judged step: stage and rollout, as in `canary, 5 %`."""
     stage: Stage
     rollout: int
+    """Rollout of the step in per cent."""
     decision: Decision
     consequence: str
+    """What the verdict means for the flag, in words."""
     reasons: tuple[str, ...]
+    """Reasons of the decision in words, the gravest first."""
     checks: tuple[Check, ...]
+    """All checks of the step."""
     limits: tuple[CheckLimits, ...]
     """The limits of each check, in the order of `checks`."""
-    next: NextStep | None
-    following: tuple[str, ...]
+    next_step: NextStep | None
+    """None after the last step, and at a ROLLBACK."""
+    what_happens_next: tuple[str, ...]
     """What happens next, and what is missing for it, in words."""
     steps: tuple[PlannedStep, ...]
     """All steps of the playbook, in its order."""
@@ -75,8 +85,8 @@ class VerdictDocument:
             reasons=judgement.verdict.reasons,
             checks=judgement.verdict.checks,
             limits=tuple(_limits(each, evidence, judgement) for each in judgement.verdict.checks),
-            next=next_step(evidence, judgement.verdict, judgement.playbook, judgement.step),
-            following=headline(evidence, judgement).following,
+            next_step=next_step(evidence, judgement.verdict, judgement.playbook, judgement.step),
+            what_happens_next=headline(evidence, judgement).following,
             steps=tuple(PlannedStep(each.stage, each.rollout) for each in judgement.playbook.steps),
             error_rate=judgement.playbook.error_rate,
             version=VERSION,
@@ -93,5 +103,5 @@ def _limits(check: Check, evidence: Evidence, judgement: Judgement) -> CheckLimi
     found = check_limits(check, judgement.playbook, judgement.step, age)
     advance, rollback = (None if each is None else each.value for each in found)
     return CheckLimits(
-        advance, rollback, any(each is not None and each.both_ways for each in found)
+        advance, rollback, any(each is not None and each.two_sided for each in found)
     )

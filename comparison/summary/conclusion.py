@@ -21,7 +21,7 @@ from comparison.evidence.number_format import (
 )
 from comparison.summary.figures import OutputFigures, SideFigures, Summary
 from flags.gate.number_format import plural
-from flags.pairing.kinds.registry import samenesses
+from flags.pairing.kinds.registry import equalities
 
 ALARM_RATIO_LIMIT: Final = 1.10
 """The alarm ratio, candidate to primary, may lie between 1 / this and this."""
@@ -63,10 +63,10 @@ def conclude(summary: Summary) -> Conclusion:
     reasons = [*_completeness(summary), *_failures(summary.primary, summary.candidate)]
     if not summary.paired:
         reasons.append("no pair has an answer of both sides: HOLD, there is nothing to compare")
-    elif not summary.outputs and not summary.alike:
+    elif not summary.outputs and not summary.equal_answers:
         reasons.append("no output was recorded: HOLD, there is nothing to compare")
     else:
-        reasons += _same_answers(summary)
+        reasons += _equal_answers(summary)
         for output in summary.outputs:
             reasons += _alarms(output, named=len(summary.outputs) > 1)
     return Conclusion(tuple(reasons), tuple(_remarks(summary)))
@@ -130,12 +130,12 @@ def _alarms(output: OutputFigures, named: bool) -> Iterator[str]:
         yield f"{sentence}: HOLD, alarms in {plural(fired, 'pair')} are not enough evidence"
 
 
-_SHOWN_BY: Final = {each.of: each.shown_by for each in samenesses()}
+_SHOWN_BY: Final = {each.of: each.shown_by for each in equalities()}
 """By kind of answer, the evidence that shows which side is right."""
 
 
-def _same_answers(summary: Summary) -> Iterator[str]:
-    for output, same in summary.alike.items():
+def _equal_answers(summary: Summary) -> Iterator[str]:
+    for output, same in summary.equal_answers.items():
         share = same.share
         if share.low < AGREEMENT_LIMIT:
             yield (

@@ -30,10 +30,10 @@ from comparison.pairs.sides import SIDES, STATUSES
 from comparison.summary.counted_output import CountedOutput
 from comparison.summary.empty_place import empty_place_message
 from comparison.summary.figures import (
+    EQUAL,
     LATENCY_QUANTILES,
-    SAME,
     SCORE_QUANTILES,
-    SameAnswers,
+    EqualAnswers,
     Share,
     SideFigures,
     Summary,
@@ -90,7 +90,7 @@ def count_summary(
         left_out=_left_out(counts),
         outputs=tuple(output.figures(quantiles[place]) for place, output in enumerate(outputs)),
         agreement=_agreement(paired, outputs),
-        alike=dict(_same_answers(paired)),
+        equal_answers=dict(_equal_answers(paired)),
     )
 
 
@@ -221,17 +221,17 @@ def _agreement(paired: ir.Table, outputs: Sequence[CountedOutput]) -> Proportion
     return _share_of_same(paired.filter(known).select(same=same))
 
 
-def _same_answers(paired: ir.Table) -> Iterator[tuple[str, SameAnswers]]:
+def _equal_answers(paired: ir.Table) -> Iterator[tuple[str, EqualAnswers]]:
     """Yield each output that is not a number, with the share of equal answers."""
     for name in paired.columns:
         start, _dot, output = name.partition(".")
         what = start.removeprefix("primary_")
         other = f"candidate_{what}.{output}"
-        if start.startswith("primary_") and what in SAME and other in paired.columns:
+        if start.startswith("primary_") and what in EQUAL and other in paired.columns:
             known = paired.filter(paired[name].notnull(), paired[other].notnull())
             same = known[name].cast("string") == known[other].cast("string")
             if (share := _share_of_same(known.select(same=same))) is not None:
-                yield output, SameAnswers(SAME[what], share)
+                yield output, EqualAnswers(EQUAL[what], share)
 
 
 def _share_of_same(rows: ir.Table) -> Proportion | None:

@@ -15,7 +15,7 @@ from comparison.evidence.statistics import Proportion
 from comparison.pairs.accounting import Accounting
 from comparison.pairs.sides import SIDES
 from flags.gate.number_format import plural
-from flags.pairing.kinds.registry import samenesses
+from flags.pairing.kinds.registry import equalities
 
 SCORE_QUANTILES: Final = (0.5, 0.9, 0.95, 0.99, 0.995, 1.0)
 LATENCY_QUANTILES: Final = (0.5, 0.95, 0.99)
@@ -79,13 +79,13 @@ class OutputFigures:
     segments: tuple[SegmentTable, ...]
 
 
-SAME: Final = {each.exact: each.of for each in samenesses()}
+EQUAL: Final = {each.exact: each.of for each in equalities()}
 """Kind of answer, by the column that shows whether both sides give the same answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class SameAnswers:
-    """The share of pairs in which both sides give the same answer, of a kind."""
+class EqualAnswers:
+    """The share of pairs in which both sides give equal answers, of a kind."""
 
     kind: str
     share: Proportion
@@ -112,7 +112,7 @@ class Summary:
     left_out: dict[str, int]
     outputs: tuple[OutputFigures, ...]
     agreement: Proportion | None
-    alike: dict[str, SameAnswers]
+    equal_answers: dict[str, EqualAnswers]
     """Shares of equal answers, by output that is not a number."""
 
 

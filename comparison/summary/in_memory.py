@@ -15,11 +15,11 @@ from comparison.evidence.statistics import Proportion, mean_interval, quantiles
 from comparison.pairs.reader import Pairs
 from comparison.pairs.sides import SIDES, STATUSES
 from comparison.summary.figures import (
+    EQUAL,
     LATENCY_QUANTILES,
-    SAME,
     SCORE_QUANTILES,
+    EqualAnswers,
     OutputFigures,
-    SameAnswers,
     Share,
     SideFigures,
     Summary,
@@ -57,19 +57,19 @@ def summarise(pairs: Pairs) -> Summary:
         left_out=_left_out(frame),
         outputs=tuple(_output(paired, output, suffix) for output, suffix in suffixes.items()),
         agreement=_agreement(paired, [*suffixes.values()]),
-        alike=dict(_same_answers(paired)),
+        equal_answers=dict(_equal_answers(paired)),
     )
 
 
-def _same_answers(paired: pd.DataFrame) -> Iterator[tuple[str, SameAnswers]]:
+def _equal_answers(paired: pd.DataFrame) -> Iterator[tuple[str, EqualAnswers]]:
     for name in paired.columns:
         start, _dot, output = str(name).partition(".")
         what = start.removeprefix("primary_")
         other = f"candidate_{what}.{output}"
-        if start.startswith("primary_") and what in SAME and other in paired:
+        if start.startswith("primary_") and what in EQUAL and other in paired:
             known = paired.loc[paired[name].notna() & paired[other].notna()]
             same = known[name].astype(str) == known[other].astype(str)
-            yield output, SameAnswers(SAME[what], Proportion.of(int(same.sum()), len(known)))
+            yield output, EqualAnswers(EQUAL[what], Proportion.of(int(same.sum()), len(known)))
 
 
 def _traffic(frame: pd.DataFrame) -> Traffic:

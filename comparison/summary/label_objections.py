@@ -25,7 +25,7 @@ _QUALITY: Final = _OVER_ALL | {
 def with_labels(conclusion: Conclusion, evidence: Evidence) -> Conclusion:
     """Add reasons for losses that labels surely show, and remarks why they cannot show any."""
     checks = tuple(_quality(evidence))
-    lost = [each for each in checks if each.outcome is Outcome.FAIL or each.beyond]
+    lost = [each for each in checks if each.outcome is Outcome.FAIL or each.beyond_advance_limit]
     inconclusive = [
         each
         for each in checks

@@ -121,7 +121,7 @@ def _upcoming(upcoming: Upcoming, now: datetime) -> str:
     over = upcoming.not_before <= now
     moment = f"{upcoming.not_before.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     when = "as soon as the gate allows it" if over else f"not before {moment}"
-    approval = ", with approval" if upcoming.approval else ""
+    approval = ", with approval" if upcoming.needs_approval else ""
     return f"{upcoming.step}{approval}, {when}"
 
 

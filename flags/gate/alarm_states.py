@@ -33,7 +33,7 @@ class AlarmReading:
     """The largest value of all series; None if the answer has no series."""
     answer: Literal["pass", "hold", "rollback"] | None = None
     """The answer of a webhook."""
-    said: str = ""
+    reason: str = ""
     """The reason that a webhook gave."""
     problem: str | None = None
     """Why the value is unknown, or known in part only."""
@@ -68,8 +68,8 @@ def operational_alarms(
 def alarm_state(reading: AlarmReading, alarm: plan.OperationalAlarmRule) -> AlarmPeriod:
     """Return the state that follows from a reading, as a period of one look."""
     if reading.answer is not None:
-        said = f": {reading.said}" if reading.said else ""
-        words = f"answers {reading.answer}{said}"
+        reason = f": {reading.reason}" if reading.reason else ""
+        words = f"answers {reading.answer}{reason}"
         return _look(reading, AlarmState(reading.answer), words)
     for state, limits, name in (
         (AlarmState.ROLLBACK, alarm.rollback, "rollback limit"),

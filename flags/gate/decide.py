@@ -111,7 +111,7 @@ def decide(
     `cached` are the checks of this evidence that have been computed already.
     """
     cached = cached or CachedChecks.of(evidence, playbook, step)
-    operational = tuple(operational_checks(evidence.operational, playbook))
+    operational = tuple(operational_checks(evidence.operational_alarms, playbook))
     integrity = tuple(integrity_checks(evidence, playbook, step))
     checks = (
         *operational,
@@ -148,7 +148,7 @@ def verdict_of(
     open_ = [each for each in checks if each.required and each.outcome is Outcome.INCONCLUSIVE]
     if failed or open_:
         light = [each for each in failed if not each.rolls_back]
-        open_.sort(key=lambda each: not each.beyond)
+        open_.sort(key=lambda each: not each.beyond_advance_limit)
         reasons = _reasons([*grave, *light, *open_], several)
         if grave:
             reasons += ("HOLD and not ROLLBACK: at 0 % the candidate answers nobody",)

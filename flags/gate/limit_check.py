@@ -91,7 +91,11 @@ class LimitCheck:
             return check
         reason = f"{check.reason}, but {obstacle}"
         return replace(
-            check, outcome=Outcome.INCONCLUSIVE, reason=reason, required=True, beyond=True
+            check,
+            outcome=Outcome.INCONCLUSIVE,
+            reason=reason,
+            required=True,
+            beyond_advance_limit=True,
         )
 
     def _by_units(self, sequence: ConfidenceSequence) -> "LimitCheck":
@@ -133,7 +137,7 @@ class LimitCheck:
         check = shown._check(
             Outcome.INCONCLUSIVE, error_rate, limit=limit, note=note, needed=to_pass
         )
-        return replace(check, beyond=surely)
+        return replace(check, beyond_advance_limit=surely)
 
     @property
     def _needs_units(self) -> bool:
@@ -268,7 +272,7 @@ class LimitCheck:
             confidence=None if value is None else 1 - alpha,
             rolls_back=self.rolls_back,
             required=self.required,
-            needed=needed,
+            more_needed=needed,
         )
 
 

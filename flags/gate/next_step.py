@@ -20,13 +20,15 @@ class NextStep:
     """The step after a step, and its time."""
 
     name: str
+    """Stage and rollout, as in `canary, 5 %`."""
     rollout: int
+    """Rollout in per cent."""
     not_before: datetime
     """End of the hold, if the traffic goes on; the end of the window if the hold is over."""
     expected: datetime | None
     """When all open checks will have enough pairs, at the present rate; None if more pairs alone
     are not enough."""
-    approval: bool
+    needs_approval: bool
     """Whether a person must approve the step."""
 
 
@@ -44,7 +46,7 @@ def next_step(
         after.rollout,
         not_before,
         _expected(evidence, verdict, not_before, held.total_seconds()),
-        approval=step.approval is not None and after.rollout != step.rollout,
+        needs_approval=step.approval is not None and after.rollout != step.rollout,
     )
 
 
@@ -67,9 +69,9 @@ def _expected(
             return None
         if check.outcome is Outcome.PASS or not check.required or check.name == _BY_TIME:
             continue
-        if check.needed is None or check.name in _OF_LABELS or check.subject is not None:
+        if check.more_needed is None or check.name in _OF_LABELS or check.subject is not None:
             return None  # an outcome (`subject`) needs units, not pairs
-        needed = max(needed, check.needed)
+        needed = max(needed, check.more_needed)
     if needed and (not window.pairs or held <= 0):
         return None
     seconds = needed * held / window.pairs if needed else 0.0

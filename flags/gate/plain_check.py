@@ -15,4 +15,6 @@ def plain(
     needed: int | None = None,
 ) -> Check:
     """Return a check of an exact figure, which has no interval."""
-    return Check(name, output, None, outcome, figure, None, None, limit, n, reason, needed=needed)
+    return Check(
+        name, output, None, outcome, figure, None, None, limit, n, reason, more_needed=needed
+    )

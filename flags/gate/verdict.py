@@ -30,23 +30,27 @@ class Decision(StrEnum):
 class Check:
     """One check: a figure, its confidence interval, and the limit that it was compared with.
 
-    The check of an exact figure (hold time, completeness) has no interval. `figure`, `low`, `high`
-    and `limit` have the unit of the check: ratios, differences and shares are plain numbers, times
-    are seconds. None: not known.
+    The unit depends on the check: ratios, differences and shares are plain numbers, times are
+    seconds. An exact figure (hold time, completeness) has no interval.
     """
 
     name: str
     """Kind of the check, e.g. `alarm_ratio`: the key of its limit in the playbook if it has one."""
     output: str | None
+    """Name of the output; None: the check is about none."""
     segment: str | None
-    """`<segment>=<value>`."""
+    """`<segment>=<value>`; None: all pairs."""
     outcome: Outcome
     figure: float | None
+    """The figure, in the unit of the check; None: not known."""
     low: float | None
+    """Lower end of its confidence interval; None: none."""
     high: float | None
+    """Upper end of its confidence interval; None: none."""
     limit: float | None
     """The limit that decided, or that is still open."""
     n: int
+    """Sample size: the pairs, labels, units or looks of the figure."""
     reason: str
     """The result in words, with figure, limit, interval and n."""
     confidence: float | None = None
@@ -55,13 +59,13 @@ class Check:
     """Whether a FAIL rolls the flag back, if the candidate answers requests."""
     required: bool = True
     """Whether ADVANCE needs a PASS; else only a FAIL counts."""
-    needed: int | None = None
+    more_needed: int | None = None
     """About how many more pairs (labels, for quality) let it pass at the present rates."""
     subject: str | None = None
     """Name, in the playbook, of what is checked, e.g. of an outcome or an operational alarm."""
     since: datetime | None = None
     """Since when the figure is beyond its limit, if that can be estimated."""
-    beyond: bool = False
+    beyond_advance_limit: bool = False
     """Whether an inconclusive figure is surely beyond the limit to go on."""
 
 

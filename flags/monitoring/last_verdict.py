@@ -33,7 +33,7 @@ class NextStep:
     name: str
     not_before: datetime
     expected: datetime | None = None
-    approval: bool = False
+    needs_approval: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class LastVerdict:
     step: str
     decision: str
     reasons: tuple[str, ...] = ()
-    next: NextStep | None = None
+    next_step: NextStep | None = None
     firing: tuple[FiringAlarm, ...] = ()
     at: datetime | None = None
     """When the file was written."""
@@ -79,7 +79,7 @@ class _Document:
     step: str
     decision: str
     reasons: tuple[str, ...] = ()
-    next: NextStep | None = None
+    next_step: NextStep | None = None
     checks: tuple[_Check, ...] = ()
     stage: Stage | None = None
     rollout: float | None = None
@@ -115,7 +115,7 @@ def last_verdict(folder: Path, flag: str) -> LastVerdict | None:
         found.step,
         found.decision,
         found.reasons,
-        found.next,
+        found.next_step,
         found.firing,
         at,
         stage=found.stage,

@@ -21,7 +21,7 @@ from flags.export.worker_count import FOLDER
 from flags.files import replace_file
 from flags.monitoring.worker_state import RECENT_SUFFIX
 from flags.pairing.assignment import Side
-from flags.pairing.kinds.registry import samenesses
+from flags.pairing.kinds.registry import equalities
 from flags.pairing.observation import Observation, Pair, Status
 
 logger = logging.getLogger(__name__)
@@ -204,7 +204,7 @@ def _count_alarms(
         counts.candidate += bool(other)
 
 
-_KINDS: Final = {each.normal: each.of for each in samenesses()}
+_KINDS: Final = {each.normal: each.of for each in equalities()}
 """Kind of answer by the recorded column in which equal answers of both sides are equal."""
 
 

@@ -121,7 +121,7 @@ class FlagReader:
         name = provider.get_metadata().name
         if not isinstance(provider, UnleashProvider):
             status = self._client.get_provider_status()
-            return WorkerFlag(self._flag, name, str(status.value).lower(), tells=False)
+            return WorkerFlag(self._flag, name, str(status.value).lower(), shows_flag=False)
         definition = provider.definition(self._flag) if provider.has_flags else None
         thresholds = {
             output: threshold

@@ -95,7 +95,7 @@ class ServiceView:
     @property
     def workers_differ(self) -> bool:
         """Say whether the workers see different states of the flag."""
-        return len({each.sees for each in self.workers if each.state.flag.tells}) > 1
+        return len({each.sees for each in self.workers if each.state.flag.shows_flag}) > 1
 
 
 def _views(workers: Workers, flag: FlagView | None) -> tuple[WorkerView, ...]:
@@ -127,7 +127,7 @@ def _views(workers: Workers, flag: FlagView | None) -> tuple[WorkerView, ...]:
 
 
 def _follows(seen_flag: WorkerFlag, sees: FlagView | None, flag: FlagView | None) -> bool | None:
-    if flag is None or flag.stage is None or not seen_flag.tells:
+    if flag is None or flag.stage is None or not seen_flag.shows_flag:
         return None
     return sees is not None and not sees.differs_from(flag)
 
@@ -141,8 +141,8 @@ def _flag_remarks(
         remarks.append(f"has not followed: it {saw}; the flag is {flag}")
         if seen_flag.source:
             remarks.append(f"reads its flags from {seen_flag.source}")
-    if not seen_flag.tells:
-        remarks.append(f"its provider {seen_flag.provider} does not tell what it sees")
+    if not seen_flag.shows_flag:
+        remarks.append(f"its provider {seen_flag.provider} does not show the flag")
     if seen_flag.state != "ready":
         remarks.append(f"its flags are {seen_flag.state.replace('_', ' ')}")
     if seen_flag.error:

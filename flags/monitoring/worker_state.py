@@ -63,7 +63,7 @@ class WorkerFlag:
     """Why the last poll of the source failed."""
     warnings: tuple[str, ...] = ()
     """Problems of the flag."""
-    tells: bool = True
+    shows_flag: bool = True
     """False for a provider that evaluates flags but does not show their state."""
     since: datetime | None = None
     """When this worker first saw the current state, by its own clock; not before its start."""

@@ -117,7 +117,7 @@ class Notifier:
             self._problems.append((number, problem))
 
     def _may_send(self, message: Message, sent: SentMessages, now: datetime) -> bool:
-        return message.urgent or sent.within_hour(now) < self._plan.at_most
+        return message.urgent or sent.within_hour(now) < self._plan.max_per_hour
 
     def _warn_of_problems(self) -> None:
         """Warn of each problem once, until a message is accepted again."""

@@ -64,7 +64,7 @@ class Upcoming:
     """When the current step began."""
     not_before: datetime
     """When the hold of the current step ends."""
-    approval: bool
+    needs_approval: bool
     """Whether a person must approve it."""
 
     @classmethod

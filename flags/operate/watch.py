@@ -160,7 +160,9 @@ class Watch:
             )
         self._check_environment(workers)
         behind = [
-            state for state in workers.workers if not (state.flag.tells and follows(state.flag))
+            state
+            for state in workers.workers
+            if not (state.flag.shows_flag and follows(state.flag))
         ]
         count = len(workers.workers) - len(behind)
         if not workers.workers:
@@ -184,8 +186,8 @@ class Watch:
 def _in_words(state: WorkerState, workers: Workers) -> str:
     seen_flag = state.flag
     name = f"worker {state.worker[:8]} (process {state.pid} on {state.host})"
-    if not seen_flag.tells:
-        return f"{name}: its provider {seen_flag.provider} does not tell what it sees"
+    if not seen_flag.shows_flag:
+        return f"{name}: its provider {seen_flag.provider} does not show the flag"
     switch = "on" if seen_flag.enabled else "off" if seen_flag.enabled is False else "nothing"
     rollout = (
         "" if seen_flag.rollout is None or not seen_flag.enabled else f", {seen_flag.rollout:g} %"

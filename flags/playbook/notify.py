@@ -20,7 +20,7 @@ class NotifyPlan(Part):
         description="Page that each message links to, such as the live page. Not given: the flag "
         "in Unleash.",
     )
-    at_most: int = Field(
+    max_per_hour: int = Field(
         20,
         ge=1,
         description="Messages an hour to each address, at most. Changes of the flag are always "

@@ -61,7 +61,7 @@ def start_problems(plan: Plan, service: str, now: datetime) -> Iterator[str]:
 
 
 def _flag(flag: WorkerFlag) -> str:
-    if not flag.tells:
+    if not flag.shows_flag:
         return f"decided by the provider {flag.provider}"
     where = f", from {flag.source}" if flag.source else ""
     if flag.environment:

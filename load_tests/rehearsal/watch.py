@@ -33,7 +33,7 @@ alarms:
     alertmanager: [severity=page, service=fraud]
 notify:
   urls: ["${{RECEIVER}}"]
-  at_most: 100
+  max_per_hour: 100
 """
 
 _RULE: Final = {

@@ -115,10 +115,10 @@ def test_the_page_follows_the_flag_and_the_traffic_by_itself(
     verdict = {"flag": FLAG, "step": "ramp, 50 %", "decision": "HOLD", "reasons": ["too few"]}
     fires = {"name": "operational_alarm", "outcome": "fail", "reason": "the queue is full"}
     verdict |= {"stage": "deprecation", "rollout": 100, "steps": STEPS}
-    coming = {"name": "ramp, 100 %", "not_before": datetime.now(UTC), "approval": True}
+    coming = {"name": "ramp, 100 %", "not_before": datetime.now(UTC), "needs_approval": True}
     verdict_path(served.pairs, FLAG).parent.mkdir(exist_ok=True)
     verdict_path(served.pairs, FLAG).write_bytes(
-        orjson.dumps({**verdict, "checks": [fires], "next": coming})
+        orjson.dumps({**verdict, "checks": [fires], "next_step": coming})
     )
     shows(page, "#firing .fires", "Firing: the queue is full")
     shows(page, "#stage", "deprecation")
@@ -137,7 +137,7 @@ def test_the_page_follows_the_flag_and_the_traffic_by_itself(
     shows(page, "#share", "off")
     shows(page, "#stage", "the primary answers everything")
     verdict_path(served.pairs, FLAG).write_bytes(
-        orjson.dumps({**verdict, "rollout": 100, "decision": "HOLD", "next": coming})
+        orjson.dumps({**verdict, "rollout": 100, "decision": "HOLD", "next_step": coming})
     )
     shows(page, "#judged", "before the flag was changed")
     shows(page, "#decision", "HOLD")
@@ -182,7 +182,7 @@ def test_what_comes_from_elsewhere_is_text_and_never_markup(served: Served, page
     check = {"name": "operational_alarm", "outcome": "fail", "reason": HOSTILE, "subject": HOSTILE}
     coming = {"name": HOSTILE, "not_before": datetime.now(UTC)}
     verdict = {"flag": FLAG, "step": HOSTILE, "decision": HOSTILE, "reasons": [HOSTILE]}
-    verdict |= {"checks": [check], "next": coming}
+    verdict |= {"checks": [check], "next_step": coming}
     planted = [
         folder / FOLDER / f"{worker}.json",
         recent_path(folder, worker),

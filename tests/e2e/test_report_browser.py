@@ -44,7 +44,7 @@ def many() -> Evidence:
     cells = (OutcomeCell(False, 0.1, True, 1.0, 1.0, 90), OutcomeCell(True, 0.1, True, 1.0, 1.0, 9))
     return replace(
         window,
-        operational=tuple(
+        operational_alarms=tuple(
             OperationalAlarmHistory(f"queue_{n}", "webhook: x", firing) for n in range(12)
         ),
         outcomes=tuple(OutcomeMetric(f"complaint_{n}", "request", cells) for n in range(12)),

@@ -152,7 +152,7 @@ def evidence(
     window: dict[str, Any] | None = None,
     integrity: dict[str, Any] | None = None,
     health: dict[str, Any] | None = None,
-    operational: Sequence[OperationalAlarmHistory] = (),
+    operational_alarms: Sequence[OperationalAlarmHistory] = (),
 ) -> Evidence:
     until = SINCE + held
     active = round(pairs * rollout / 100)
@@ -194,5 +194,5 @@ def evidence(
         outputs=outputs or (output(),),
         drift=(),
         notes=(),
-        operational=tuple(operational),
+        operational_alarms=tuple(operational_alarms),
     )

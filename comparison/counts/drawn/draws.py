@@ -8,9 +8,9 @@ import ibis.expr.types as ir
 from comparison.counts.outputs.columns import is_finite
 from comparison.engines.sources import scored_outputs
 from comparison.pairs.sides import SIDES
-from flags.pairing.kinds.registry import samenesses
+from flags.pairing.kinds.registry import equalities
 
-_EXACT_COLUMNS: Final = tuple(f"primary_{each.exact}." for each in samenesses())
+_EXACT_COLUMNS: Final = tuple(f"primary_{each.exact}." for each in equalities())
 """Prefixes of columns whose values differ exactly if the answers differ for the caller."""
 
 EACH_REQUEST: Final = ("requestId", "random")

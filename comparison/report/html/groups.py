@@ -96,7 +96,7 @@ def _first_sections(evidence: Evidence, judgement: Judgement | None) -> Iterator
         yield Section(
             "checks", "Checks", "checks.html.j2", ChecksView(written, count_outcomes(checks))
         )
-    if evidence.operational:
+    if evidence.operational_alarms:
         views = operational_views(evidence)
         yield Section("operational", "Operational alarms", "operational.html.j2", views)
 
@@ -166,7 +166,7 @@ def _missing(
         name = f"{view.output.name[:MAX_NAME]}: " if evidence.compared > 1 else ""
         for each in missing_sections(view):
             yield f"{name}{each}"
-    if judgement and not evidence.operational:
+    if judgement and not evidence.operational_alarms:
         yield "Operational alarms: the playbook names none"
     if not evidence.outcomes:
         yield "Outcomes: none were given or tracked"

@@ -45,7 +45,7 @@ def operational_views(evidence: Evidence) -> tuple[OperationalView, ...]:
     """Return the alarms in the playbook's order."""
     window = evidence.window
     axis = TimeScale(window.since, window.until, 0.0, _WIDTH)
-    return tuple(_view(alarm, axis) for alarm in evidence.operational)
+    return tuple(_view(alarm, axis) for alarm in evidence.operational_alarms)
 
 
 def _view(alarm: OperationalAlarmHistory, axis: TimeScale) -> OperationalView:

@@ -20,10 +20,10 @@ _GRAVITY: Final = (AlarmState.ROLLBACK, AlarmState.HOLD, AlarmState.UNKNOWN, Ala
 
 def print_operational(evidence: Evidence, console: Console) -> None:
     """Print each alarm with its states over time; nothing if the playbook names none."""
-    if not evidence.operational:
+    if not evidence.operational_alarms:
         return
     table = new_table("Operational alarms", "alarm", "over the window", "state", "since", left=3)
-    for alarm in evidence.operational:
+    for alarm in evidence.operational_alarms:
         last = alarm.periods[-1] if alarm.periods else None
         state, since = (str(last.state), f"{last.since:%m-%d %H:%M:%S}") if last else ("?", "-")
         add_row(table, alarm.name, time_line(alarm, evidence.window), state, since)

@@ -104,7 +104,10 @@ def _set_aside(summary: Summary) -> str:
     parts = (
         (read.duplicates, plural(read.duplicates, "duplicate")),
         (read.foreign, f"{plural(read.foreign, 'span')} of other programs"),
-        (read.negative, plural(read.negative, "pair") + " with negative durations, kept"),
+        (
+            read.negative_durations,
+            plural(read.negative_durations, "pair") + " with negative durations, kept",
+        ),
         (read.torn, f"{plural(read.torn, 'file')} cut off (first: {read.first_torn})"),
         (read.corrupt, f"{read.corrupt:,} corrupt (first: {read.first_corrupt})"),
     )

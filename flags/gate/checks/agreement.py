@@ -100,7 +100,7 @@ def _overlap(
     if check.outcome is Outcome.FAIL and not required:
         why = "recall is shown by labels" if recall_shown else "it is not asked for here"
         return replace(
-            check, outcome=Outcome.INCONCLUSIVE, reason=f"{check.reason}: {why}", needed=None
+            check, outcome=Outcome.INCONCLUSIVE, reason=f"{check.reason}: {why}", more_needed=None
         )
     if check.outcome is Outcome.FAIL:
         return replace(check, reason=f"{check.reason}: labels must show which alarms are right")

@@ -96,7 +96,9 @@ class AlarmHistory:
                 f"{now}x at once would roll back"
             )
         reason = found.reason.replace(", rollback limit", ": surely beyond the rollback limit")
-        return replace(found, outcome=Outcome.INCONCLUSIVE, reason=reason + later, beyond=True)
+        return replace(
+            found, outcome=Outcome.INCONCLUSIVE, reason=reason + later, beyond_advance_limit=True
+        )
 
     def _rollback_limit(self, which: str) -> float:
         return self.gate.rollback.limit(f"alarm_ratio_{which}")
@@ -173,7 +175,7 @@ class AlarmHistory:
         check = plain("alarm_break", outcome, pairs, reason, figure=ratio.value, limit=limit)
         begun, is_open = hours.time(found.start), outcome is Outcome.INCONCLUSIVE
         check = replace(check, low=low, high=high, confidence=1 - alpha, since=begun)
-        return self._named(replace(check, beyond=is_open))
+        return self._named(replace(check, beyond_advance_limit=is_open))
 
     def _before_words(self, hour: int) -> str:
         """Return, in words, what the hours since `hour` are compared with: the days before it."""
@@ -210,7 +212,7 @@ class AlarmHistory:
             ),
             output=self.output.name,
             required=self.required,
-            beyond=bool(refuted),
+            beyond_advance_limit=bool(refuted),
         )
 
     def _refuted(self, hours: int) -> str:

@@ -53,7 +53,7 @@ def unread_answers(answer: AnswerEvidence, unread: int, limit: float, what: str)
 
 def excused(check: Check, why: str) -> Check:
     """Return the check of a difference that no longer holds a step, for the reason `why`."""
-    check = replace(check, required=False, needed=None)
+    check = replace(check, required=False, more_needed=None)
     if check.outcome is not Outcome.FAIL:
         return check
     reason = f"{check.reason}: {why}"

@@ -33,7 +33,9 @@ class ClassChange:
     """The number of pairs in which the primary predicts one class and the candidate another."""
 
     primary: str
+    """Class that the primary predicts."""
     candidate: str
+    """Class that the candidate predicts."""
     pairs: int
 
 
@@ -42,11 +44,14 @@ class CategoryQuality:
     """The quality of a side's classes on the labelled pairs."""
 
     accuracy: Count
+    """Labelled pairs whose class is right."""
     macro_f1: float
-    """Mean over all classes, each with the same weight."""
+    """Mean F1 of all classes, each with the same weight."""
     macro_recall: float
+    """Mean recall of all labelled classes, each with the same weight."""
     top_k_accuracy: Count | None
-    """Labels among the likeliest classes; None if no probabilities are recorded."""
+    """Pairs whose label is among the recorded likeliest classes; None if no probabilities are
+    recorded."""
     chance_accuracy: float = 0.0
     """The accuracy that the same classes would have if they were assigned at random."""
 
@@ -58,11 +63,15 @@ class CategoryEvidence(AnswerEvidence):
     unreadable: int
     """Pairs in which both sides answered and a class could not be read."""
     agreement: Count
+    """Pairs in which both sides predict the same class."""
     classes: tuple[ClassEvidence, ...]
+    """By class, how often each side predicts it."""
     changes: tuple[ClassChange, ...]
     """At most 1,000, the most frequent ones first."""
     primary: CategoryQuality | None
+    """None without labels."""
     candidate: CategoryQuality | None
+    """None without labels."""
     levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]] = field(metadata=UNWRITTEN)
     """The figure `right` is 1 if the candidate alone is right, -1 if the primary alone is right.
 
@@ -71,11 +80,14 @@ class CategoryEvidence(AnswerEvidence):
     coverage: Mapping[str, Count]
     """By served side, the labelled pairs of all pairs old enough for a label."""
     coverage_p: float | None
+    """P-value of Fisher's exact test that the coverage does not depend on the served side."""
     never_predicted: Count
-    """Labels that name a class that no side ever predicts."""
+    """Labels that name a class that no side ever predicts, of all labels."""
     never_predicted_names: tuple[str, ...]
+    """Some of these classes, at most 3."""
     similar_names: tuple[tuple[str, ...], ...] = ()
-    """Groups of class names that differ in case and spaces only; they are different classes."""
+    """Groups of class names that differ in case and spaces only; they are different classes. At
+    most 3."""
 
 
 _AGREEMENT: Final = Wording("both sides predict the same class in {figure}", percent, " %")

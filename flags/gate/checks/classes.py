@@ -34,11 +34,14 @@ ACCURACY: Final = Wording(
 
 @dataclass(frozen=True, slots=True)
 class ClassEvidence:
-    """How often each side says a class: on all pairs, and on pairs with this label (`caught`)."""
+    """How often each side predicts a class."""
 
     name: str
+    """Name of the class."""
     predicted: Paired
+    """All pairs, by the sides that predict the class."""
     caught: Paired
+    """Pairs with this label, by the sides that predict the class."""
 
 
 class Classes(Protocol):

@@ -45,9 +45,11 @@ def _excuse(evidence: Evidence, playbook: Playbook, step: Step, output: Output) 
 def _described(check: Check, why: str) -> Check:
     """Return the check without a part in the decision: the difference does not matter."""
     if check.outcome is not Outcome.FAIL:
-        return replace(check, required=False, needed=None)
+        return replace(check, required=False, more_needed=None)
     reason = f"{check.reason}: {why}"
-    return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason, required=False, needed=None)
+    return replace(
+        check, outcome=Outcome.INCONCLUSIVE, reason=reason, required=False, more_needed=None
+    )
 
 
 def _checks(output: Output, limits: AdvanceLimits, error_rate: float) -> Iterator[Check]:

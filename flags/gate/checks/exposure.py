@@ -23,8 +23,11 @@ class Exposure:
     """The number of pairs in which each side lists an item, or of places that a group takes."""
 
     name: str
+    """The item, or the group."""
     primary: int
+    """Number in the primary's lists."""
     candidate: int
+    """Number in the candidate's lists."""
 
 
 class Listed(Levelled, Protocol):

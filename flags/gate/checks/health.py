@@ -125,7 +125,13 @@ def _rate(evidence: Evidence, playbook: Playbook, step: Step, check: LimitCheck)
     if failing is None or not obstacle:
         return after_a_day(evidence, later)
     reason = f"{failing.reason}, but {obstacle}"
-    return replace(failing, outcome=Outcome.INCONCLUSIVE, reason=reason, required=True, beyond=True)
+    return replace(
+        failing,
+        outcome=Outcome.INCONCLUSIVE,
+        reason=reason,
+        required=True,
+        beyond_advance_limit=True,
+    )
 
 
 def _only_shadows_fail(evidence: Evidence, playbook: Playbook, step: Step) -> str:
@@ -171,7 +177,12 @@ def _failing_minutes(
 
 def _fails(check: Check, reason: str, limit: float, alpha: float) -> Check:
     return replace(
-        check, outcome=Outcome.FAIL, reason=reason, limit=limit, confidence=1 - alpha, needed=None
+        check,
+        outcome=Outcome.FAIL,
+        reason=reason,
+        limit=limit,
+        confidence=1 - alpha,
+        more_needed=None,
     )
 
 

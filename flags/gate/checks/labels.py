@@ -275,7 +275,7 @@ def _young_labels(
         figure=sequence.value,
         limit=-loss,
         output=output,
-        needed=early.needed if holds and early else None,
+        needed=early.more_needed if holds and early else None,
     )
     yield replace(found, low=low, high=high, confidence=1 - error_rate)
 

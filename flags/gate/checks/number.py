@@ -55,7 +55,9 @@ class NumberErrors:
     mean_absolute_error: float
     root_mean_squared_error: float
     bias: float
+    """Mean of the side's numbers minus the true values."""
     r2: float | None
+    """Coefficient of determination; None if all true values are equal."""
     pinball: float | None
     """Pinball loss of the quantile that the playbook names; None without one."""
     correlation: float | None = None
@@ -70,30 +72,37 @@ class NumberErrors:
 
 @dataclass(frozen=True, slots=True)
 class NumberEvidence(AnswerEvidence):
-    """The evidence on an output that is a number: differences, and with labels errors.
-
-    `levels` are the values for the checks, by figure (`bias`, `distance`, `error`) and way of
-    counting (`request`, `block`, `unit`), divided by the bound of 4 units at which they are cut.
-    `error_primary` and `error_candidate` are `error` on the pairs that each side answered. `gross`
-    is 1 if the candidate alone has an enormous error, -1 if the primary alone has.
-    """
+    """The evidence on an output that is a number: differences, and with labels errors."""
 
     spread: float | None
     """Unit of differences: the spread of the primary's first numbers; None if they are equal."""
     error_unit: float | None
     """Unit of errors: the primary's mean error on the first pairs with a label."""
     quantile: float | None
+    """Level of the quantile that the numbers predict, from 0 to 1; None: they predict means."""
     bias: float | None
     """Mean of the candidate's numbers minus the primary's."""
     mean_absolute_difference: float | None
+    """Mean of the absolute difference of the sides."""
     root_mean_squared_difference: float | None
+    """Root of the mean squared difference of the sides."""
     correlation: float | None
+    """Pearson's correlation of the sides; None if a side is constant."""
     primary: NumberErrors | None
+    """None without labels."""
     candidate: NumberErrors | None
+    """None without labels."""
     levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]] = field(metadata=UNWRITTEN)
+    """Values for the checks, by figure (`bias`, `distance`, `error`) and way of counting
+    (`request`, `block`, `unit`), divided by the bound of 4 units at which they are cut.
+
+    `error_primary` and `error_candidate` are `error` on the pairs that each side answered. `gross`
+    is 1 if the candidate alone has an enormous error, -1 if the primary alone has.
+    """
     coverage: Mapping[str, Count]
     """By served side, the labelled pairs of all pairs old enough for a label."""
     coverage_p: float | None
+    """P-value of Fisher's exact test that the coverage does not depend on the served side."""
 
 
 EVIDENCE: Final = NumberEvidence

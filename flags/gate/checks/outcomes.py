@@ -96,7 +96,7 @@ def _metric(name: str, metric: OutcomeMetric, plan: OutcomePlan, rates: _Rates) 
         unit = "requests" if metric.by == "request" else "units"
         reason = (
             f"no {unit} are old enough yet, or none was drawn between both sides "
-            f"({metric.young:,} younger than the cut-off)"
+            f"({metric.young_requests:,} younger than the cut-off)"
         )
         yield _about(name, plain("outcomes", Outcome.INCONCLUSIVE, 0, reason), rates.required)
         return
@@ -195,7 +195,7 @@ def _falsification(name: str, known: list[OutcomeCell]) -> Iterator[Check]:
 
 def _data_faults(name: str, metric: OutcomeMetric, rates: _Rates) -> Iterator[Check]:
     """Yield a check for each fault of the data that makes the ratios unreliable."""
-    dated, made = metric.used + metric.outside, metric.outcomes + metric.lost
+    dated, made = metric.used + metric.outside_period, metric.outcomes + metric.lost
     early, mixed, lost = MOST_EARLY, MOST_MIXED, MOST_LOST
     if metric.early > early * dated:
         reason = (

@@ -128,7 +128,7 @@ class _Quality:
         early = early_recall_check(self._labelling, self._gate, self._playbook.error_rate)
         if self._wanted or early is None or check.outcome is not Outcome.INCONCLUSIVE:
             return check
-        return replace(check, reason=early.reason, needed=early.needed, required=True)
+        return replace(check, reason=early.reason, more_needed=early.more_needed, required=True)
 
     def _unless_labels_follow(self, check: Check) -> Check:
         """Return the check, without a result that labels which depend on the answer may cause.
@@ -158,7 +158,9 @@ class _Quality:
         if check.outcome is Outcome.PASS and (found := self._prevented):
             reason = f"{check.reason}, but with the labels that do not count yet, "
             reason += found.unknown_reason("recall")
-            return replace(check, outcome=Outcome.INCONCLUSIVE, reason=reason, beyond=True)
+            return replace(
+                check, outcome=Outcome.INCONCLUSIVE, reason=reason, beyond_advance_limit=True
+            )
         return check
 
     @property

@@ -33,6 +33,7 @@ class RankingQuality:
     """How high a side lists relevant items, on the labelled pairs."""
 
     ndcg: float
+    """Mean normalised discounted cumulative gain, from 0 to 1."""
     reciprocal_rank: float
     """Mean of 1 / place of the first relevant item, 0 if none is listed."""
     found: Count
@@ -50,29 +51,29 @@ class ServedQuality:
     """The mean nDCG of both sides on the labelled pairs that one side answered."""
 
     served: str
+    """The side that answered."""
     labelled: int
+    """Labelled pairs that it answered."""
     primary: float
+    """Mean nDCG of the primary's lists."""
     candidate: float
+    """Mean nDCG of the candidate's lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankingEvidence(AnswerEvidence):
-    """The evidence on an output that is a ranking: overlap, exposure, and with labels relevance.
-
-    `levels` are the values for the checks, by figure and way of counting (`request`, `block`,
-    `unit`). `overlap` and `rbo` lie from 0 to 1. The others are the candidate's value minus the
-    primary's: `empty`, `group_<name>`, and nDCG on the pairs that a side answered, `ndcg_primary`
-    and `ndcg_candidate`.
-    """
+    """The evidence on an output that is a ranking: overlap, exposure, and with labels relevance."""
 
     unreadable: int
     """Pairs in which both sides answered and a ranking could not be read."""
     depth: int
     """Number of compared places: the length of the longest list of the first pairs."""
     persistence: float
+    """Probability that a reader goes on to the next item, for `rank_biased_overlap`."""
     overlap: float | None
     """Mean share of the longer list that is in both lists."""
     rank_biased_overlap: float | None
+    """Mean overlap with the first places counting most, from 0 to 1."""
     same: Count
     """Pairs with the same ranking."""
     same_first: Count
@@ -92,13 +93,24 @@ class RankingEvidence(AnswerEvidence):
     items_for_half: Mapping[str, int | None]
     """By side, the smallest number of items that take half of all places."""
     groups: tuple[Exposure, ...]
+    """By declared group of items, the places that it takes."""
     primary: RankingQuality | None
+    """None without labels."""
     candidate: RankingQuality | None
+    """None without labels."""
     by_served: tuple[ServedQuality, ...]
+    """The quality of both sides, by the side that answered."""
     levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]] = field(metadata=UNWRITTEN)
+    """Values for the checks, by figure and way of counting (`request`, `block`, `unit`).
+
+    `overlap` and `rbo` lie from 0 to 1. The others are the candidate's value minus the primary's:
+    `empty`, `group_<name>`, and nDCG on the pairs that a side answered, `ndcg_primary` and
+    `ndcg_candidate`.
+    """
     coverage: Mapping[str, Count]
     """By served side, the labelled pairs of all pairs old enough for a label."""
     coverage_p: float | None
+    """P-value of Fisher's exact test that the coverage does not depend on the served side."""
 
 
 EVIDENCE: Final = RankingEvidence

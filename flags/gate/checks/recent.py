@@ -35,7 +35,7 @@ def recent_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterato
         reason = f"failures against the primary's: {failing}, limit {points(limit)} points"
         n = len(evidence.health.minutes)
         check = plain("recent_failure_rate", Outcome.INCONCLUSIVE, n, reason, limit=limit)
-        yield replace(check, beyond=True)
+        yield replace(check, beyond_advance_limit=True)
     if step.stage is Stage.DEPRECATION:
         return
     for output in evidence.outputs:
@@ -50,9 +50,9 @@ def recent_checks(evidence: Evidence, playbook: Playbook, step: Step) -> Iterato
                 reason,
                 limit=least,
             )
-            yield replace(check, output=output.name, beyond=True)
+            yield replace(check, output=output.name, beyond_advance_limit=True)
         if playbook.expects_labels and (recall := _recall(output, playbook, step)):
-            yield replace(recall, output=output.name, beyond=True)
+            yield replace(recall, output=output.name, beyond_advance_limit=True)
 
 
 def _failing_stretch(evidence: Evidence, limit: float, error_rate: float) -> str:

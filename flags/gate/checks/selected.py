@@ -137,7 +137,11 @@ class LabelsByAnswer:
         failed = check.outcome is Outcome.FAIL
         required = check.required or failed
         return replace(
-            check, outcome=Outcome.INCONCLUSIVE, reason=reason, required=required, beyond=failed
+            check,
+            outcome=Outcome.INCONCLUSIVE,
+            reason=reason,
+            required=required,
+            beyond_advance_limit=failed,
         )
 
     def _excludes(self, loss: float) -> bool:

@@ -30,21 +30,19 @@ RULE: Final = "rule_"
 
 @dataclass(frozen=True, slots=True)
 class TextEvidence(AnswerEvidence):
-    """The evidence on an output that is a text: counts only, without any text.
-
-    `levels` are the values for the checks, by figure (`length`, `rule_<name>`) and way of counting
-    (`request`, `block`, `unit`): differences of the sides, from -1 to 1.
-    """
+    """The evidence on an output that is a text: counts only, without any text."""
 
     exact_match: Count
     """Pairs with equal texts."""
     normalised_match: Count
     """Pairs with equal texts in normal form: case-folded, Unicode NFKC."""
     characters: Mapping[str, float | None]
-    """Mean length by side."""
+    """By side, the mean length in characters."""
     rules: Mapping[str, Paired]
     """By rule, the texts that break it: that refuse, or lack the format."""
     levels: Mapping[str, Mapping[str, tuple[UnitShare, ...]]] = field(metadata=UNWRITTEN)
+    """Values for the checks, by figure (`length`, `rule_<name>`) and way of counting (`request`,
+    `block`, `unit`): differences of the sides, from -1 to 1."""
 
 
 EVIDENCE: Final = TextEvidence

@@ -29,7 +29,9 @@ class AnswerPart:
     segment: str
     """Name of the segment, or of the time."""
     value: str | None
+    """Value of the segment; None: pairs without a value, or no segment."""
     pairs: int
+    """Pairs of the part."""
     sums: Mapping[str, float]
     """By name, sums over these pairs; the names depend on the kind of the output."""
     levels: Mapping[str, tuple[UnitShare, ...]] = field(default_factory=dict, metadata=UNWRITTEN)
@@ -48,7 +50,9 @@ class AnswerEvidence:
     """The evidence on one output; each `flags.gate.checks.<kind>` has a subclass for its kind."""
 
     kind: str
+    """`number`, `category`, `ranking` or `text`."""
     name: str
+    """Name of the output."""
     paired: int
     """Pairs that have the output on both sides."""
     labelled: int

@@ -17,7 +17,9 @@ class Count:
     """A number of cases, `count` of `total`."""
 
     count: int
+    """Cases of which it is true."""
     total: int
+    """All cases."""
 
     @property
     def rate(self) -> float | None:
@@ -30,9 +32,13 @@ class Paired:
     """The paired 2x2 table of a decision (yes or no) that both sides made on the same pairs."""
 
     both: int
+    """Pairs to which both sides say yes."""
     primary_only: int
+    """Pairs to which the primary alone says yes."""
     candidate_only: int
+    """Pairs to which the candidate alone says yes."""
     neither: int
+    """Pairs to which both sides say no."""
 
     @property
     def pairs(self) -> int:
@@ -52,13 +58,12 @@ class Paired:
 
 @dataclass(frozen=True, slots=True)
 class UnitShare:
-    """The number of units with the same value of a figure, such as the share of failed requests.
-
-    A share lies from 0 to 1, a difference of shares from -1 to 1.
-    """
+    """The number of units with the same value of a figure, such as the share of failed requests."""
 
     value: float
+    """The value: a share from 0 to 1, or a difference of shares from -1 to 1."""
     units: int
+    """Units with this value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,5 +71,8 @@ class Interval:
     """An estimate with its 95 % interval; None: not known."""
 
     value: float | None
+    """The estimate."""
     low: float | None
+    """Lower end of the interval."""
     high: float | None
+    """Upper end of the interval."""

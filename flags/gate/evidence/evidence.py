@@ -19,10 +19,15 @@ class Drift:
     """How the distribution of one recorded feature differs from the training data (PSI, KS)."""
 
     feature: str
+    """Name of the feature."""
     pairs: int
+    """Pairs in which the feature is recorded, missing values included."""
     missing: int
+    """Of these, the pairs whose value is missing."""
     psi: float | None
+    """Population stability index against the training data."""
     ks: float | None
+    """Largest difference of the two distribution functions, from 0 to 1."""
     model: str
     """Tag of the model with which the reference distribution is stored."""
 
@@ -32,14 +37,18 @@ class Evidence:
     """All evidence on one window: its pairs, labels, outcomes and operational alarms."""
 
     source: str
+    """Where the pairs come from: a folder, a file or the URL of a table."""
     window: Window
     integrity: Integrity
     health: Health
     outputs: tuple[Output, ...]
+    """The outputs that are numbers: scores with their alarms, and distributions."""
     drift: tuple[Drift, ...]
+    """By recorded feature, the drift against the training data."""
     notes: tuple[str, ...]
     """Remarks on the data, in words: clock skew, mixed models, torn lines, ..."""
-    operational: tuple[OperationalAlarmHistory, ...] = ()
+    operational_alarms: tuple[OperationalAlarmHistory, ...] = ()
+    """By operational alarm of the playbook, its states in this window."""
     outcomes: tuple[OutcomeMetric, ...] = ()
     """By metric, over all rollouts at which both sides answered."""
     labels_by_side: OutcomeMetric | None = None

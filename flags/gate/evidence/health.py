@@ -12,12 +12,11 @@ DURATION_EDGES: Final = tuple(1e-5 * 1.05**step for step in range(331))
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """A side's `ok` calls by duration: bin i counts [DURATION_EDGES[i-1], DURATION_EDGES[i]).
-
-    There is one bin more than edges: the first is below all edges, the last above all.
-    """
+    """A side's `ok` calls by duration, in bins between `DURATION_EDGES`."""
 
     counts: tuple[int, ...]
+    """Calls by bin: the first is below 10 us, bin i from 10 us * 1.05^(i-1) to 10 us * 1.05^i, the
+    last from 98 s on."""
 
     def quantile(self, probability: float) -> float | None:
         """Return the upper edge of the bin that contains the quantile, None without calls."""
@@ -59,14 +58,12 @@ class Minute:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Failures, fallbacks and durations of both sides.
-
-    `failures` (error or timeout) are over the pairs that called both sides.
-    """
+    """Failures, fallbacks and durations of both sides."""
 
     statuses: Mapping[str, Mapping[str, int]]
     """By side, pairs by status."""
     failures: Paired
+    """The pairs that called both sides, by the sides that failed (error or timeout)."""
     fallbacks: Count
     """Of the pairs in which the candidate was active, those that the primary answered instead."""
     active_failures: Count

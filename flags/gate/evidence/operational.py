@@ -20,8 +20,11 @@ class AlarmPeriod:
 
     state: AlarmState
     since: datetime
+    """First look of the period."""
     until: datetime
+    """Last look of the period."""
     looks: int
+    """Number of looks."""
     figure: float | None
     """Value at the last look; None if there was no value."""
     limit: float | None
@@ -35,5 +38,7 @@ class OperationalAlarmHistory:
     """The states of one operational alarm at the looks of a window, in order of time."""
 
     name: str
+    """Name of the alarm in the playbook."""
     source: str
+    """The query, matchers or URL, as the playbook has them."""
     periods: tuple[AlarmPeriod, ...]

@@ -11,10 +11,12 @@ from flags.gate.evidence.quality import Calibration, Labelling, Quality
 
 @dataclass(frozen=True, slots=True)
 class SegmentAlarms:
-    """The alarms on the pairs with one value of a segment; None: pairs without a value."""
+    """The alarms on the pairs with one value of a segment."""
 
     segment: str
+    """Name of the segment."""
     value: str | None
+    """Its value; None: pairs without a value."""
     alarms: Paired
     caught: Paired = field(default=Paired(0, 0, 0, 0))
     """Alarms on the pairs whose label counts and is positive."""
@@ -38,9 +40,13 @@ class Flip:
     """One pair whose sides disagree about the alarm, as an example for a reviewer."""
 
     request_id: str
+    """Id of the request."""
     time: datetime
+    """When the request was accepted."""
     primary: float
+    """The primary's score."""
     candidate: float
+    """The candidate's score."""
     label: bool | None
     """The label of the request; None: not known."""
     is_new: bool
@@ -51,8 +57,7 @@ class Flip:
 class Distribution:
     """The distributions of both sides' scores, for description only: no check uses them.
 
-    All figures depend on n. `bins` are the edges of at most 50 bins for a chart (one more than
-    there are counts), `counts` are by side; the outer bins include the scores beyond them.
+    All figures depend on n.
     """
 
     quantiles: Mapping[str, Mapping[str, float | None]]
@@ -62,8 +67,11 @@ class Distribution:
     ks: float | None
     """Largest difference of the two distribution functions."""
     wasserstein: float | None
+    """Wasserstein distance of both distributions, in the unit of the scores."""
     bins: tuple[float, ...]
+    """Edges of at most 50 bins for a chart, one more than there are counts."""
     counts: Mapping[str, tuple[int, ...]]
+    """By side, scores by bin; the outer bins include the scores beyond them."""
     joint: tuple[tuple[int, int, int], ...]
     """Cells (primary bin, candidate bin, pairs) of the same bins, without empty cells."""
 
@@ -106,32 +114,41 @@ class Tail:
     """The scores of both sides beyond a quantile of the primary's: below it if it is a low one."""
 
     probability: float
+    """Level of the quantile of the primary's scores, from 0 to 1."""
     score: float
+    """The quantile."""
     beyond: Paired
+    """Pairs by the sides whose score is beyond it: below it if the level is below 0.5."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """The evidence on one score; `paired` pairs have it on both sides.
-
-    `thresholds` are the recorded ones by side; without a threshold there are no `alarms`.
-    """
+    """The evidence on one score."""
 
     name: str
+    """Name of the output."""
     paired: int
+    """Pairs with a score of both sides."""
     unscored: int
     """Pairs in which both sides answered, but a side has no finite score."""
     thresholds: Mapping[str, tuple[float, ...]]
+    """By side, the recorded thresholds: several if one has changed."""
     alarms: Paired | None
+    """Pairs by the sides that raise an alarm; None without thresholds."""
     segments: tuple[SegmentAlarms, ...]
+    """Alarms by value of each segment."""
     periods: tuple[Period, ...] = field(metadata=UNWRITTEN)
     """By hour; by minute if the window is shorter than six hours."""
     flips: tuple[Flip, ...]
     """Flips with the largest difference of scores, at most 50 in each direction, largest first."""
     distribution: Distribution | None
+    """None without scores of both sides."""
     quality: Quality | None
+    """None without labels that count."""
     calibration: Calibration | None
+    """None without alarms."""
     by_unit: UnitAlarms | None = None
+    """Alarms by unit; None without alarms."""
     no_alarms_by_unit: UnitAlarms | None = None
     """If most pairs are alarms: the units by requests without an alarm, in place of `by_unit`."""
     lowest_alarms: Paired | None = None
@@ -143,6 +160,7 @@ class Output:
     undecided_by_side: Mapping[str, int] = field(default_factory=dict)
     """Of these pairs, by side, those without a decision of this side."""
     tails: tuple[Tail, ...] = ()
+    """Scores beyond quantiles of the primary's scores."""
     caught: tuple[Period, ...] = field(default=(), metadata=UNWRITTEN)
     """By period, the alarms on positives whose label counts; without periods that have none."""
     labelling: Labelling | None = None

@@ -9,13 +9,16 @@ from flags.gate.evidence.counts import Count, UnitShare
 class UnitPreference:
     """The number of units whose judged pairs have the same mean preference.
 
-    0: the primary's text was always preferred; 1: the candidate's was; a tie is 0.5. `lowest` and
-    `highest` differ if the judge failed, since it may have preferred either.
+    0: the primary's text was always preferred; 1: the candidate's was; a tie is 0.5. The two ends
+    differ if the judge failed, since it may have preferred either.
     """
 
     lowest: float
+    """Mean preference, if failed judgments preferred the primary."""
     highest: float
+    """Mean preference, if failed judgments preferred the candidate."""
     units: int
+    """Units with this mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class PreferenceEvidence:
     output: str | None
     """None if the table of preferences names no output."""
     units: tuple[UnitPreference, ...]
+    """Units by mean preference."""
     pairs: int
     """Judged pairs, each in both orders if the table has orders."""
     failed: int
@@ -36,3 +40,4 @@ class PreferenceEvidence:
     same_model: tuple[UnitShare, ...]
     """The candidate's share in pairs of the same model twice: the noise of the judge."""
     judges: tuple[str, ...] = ()
+    """Names of the judges."""

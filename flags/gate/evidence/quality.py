@@ -9,10 +9,12 @@ from flags.gate.evidence.counts import Count, Interval, Paired, UnitShare
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """One bin of a calibration curve: mean score, positives of total."""
+    """One bin of a calibration curve."""
 
     score: float
+    """Mean score of the bin."""
     positives: Count
+    """Positives of the pairs in the bin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,10 @@ class SideQuality:
     """Figures of one side on the labelled pairs; None if a figure cannot be computed."""
 
     average_precision: float | None
+    """Average precision (area under the precision-recall curve), from 0 to 1."""
     brier: float | None
+    """Brier score: mean squared difference of score and label; None if scores are no
+    probabilities."""
     precision: Count
     """Of the alarms, the positives."""
     recall: Count
@@ -28,17 +33,16 @@ class SideQuality:
     precision_at_volume: Count
     """Precision at the threshold with the primary's number of alarms."""
     recall_at_volume: Count
+    """Recall at the same threshold."""
     reliability: tuple[Reliability, ...]
+    """Calibration curve."""
     roc_auc: float | None = None
     """Probability that a positive has a higher score than a negative; a tie counts half."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitRecall:
-    """Difference of recalls by unit: share of its positives alarmed, candidate minus primary.
-
-    If no pair names a unit, each minute counts as one.
-    """
+    """Difference of recalls by unit: share of its positives alarmed, candidate minus primary."""
 
     shares: tuple[UnitShare, ...]
     """By unit and block, each with the same weight."""
@@ -49,6 +53,7 @@ class UnitRecall:
     design_effect: float
     """Design effect of the shares in the blocks of a unit; 1 if these are independent."""
     has_units: bool = True
+    """Whether pairs name units; else each minute counts as one."""
 
     @property
     def independent(self) -> float:
@@ -58,40 +63,44 @@ class UnitRecall:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """The quality of both sides on the pairs whose label has come and counts.
-
-    `caught` is the paired table of alarms on positives, `false_alarms` that on negatives: recall
-    and false alarm rate are compared by them. `average_precision_difference` (candidate minus
-    primary) has a paired bootstrap interval and its standard error. All figures are of labelled
-    pairs only; `Labelling` shows how these were selected.
-    """
+    """The quality of both sides on labelled pairs; `Labelling` shows how these were selected."""
 
     labelled: int
+    """Pairs whose label has come and counts."""
     positives: int
+    """Of these, the pairs with a positive label."""
     primary: SideQuality
     candidate: SideQuality
     caught: Paired
+    """Positives by the sides that raise an alarm: their recalls are compared by it."""
     false_alarms: Paired
+    """Negatives by the sides that raise an alarm."""
     average_precision_difference: Interval
+    """Average precision, candidate minus primary, with a paired bootstrap interval."""
     standard_error: float | None
+    """Standard error of that difference."""
     mcnemar_mid_p: float
-    """McNemar's mid-p test whether the flips are right more often by one side."""
+    """P-value of McNemar's mid-p test that both sides are right in equally many of the flips."""
     by_unit: UnitRecall | None = None
+    """The difference of recalls by unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledCell:
-    """The pairs of one cell (side that answered, alarm by each side), and their labels.
-
-    Both alarms are None unless both are known; `served` is None if no side answered.
-    """
+    """The pairs of one cell (side that answered, alarm by each side), and their labels."""
 
     served: str | None
+    """The side that answered; None: no side did."""
     primary_alarm: bool | None
+    """Whether the primary raises an alarm; None: not both sides' decisions are known."""
     candidate_alarm: bool | None
+    """Whether the candidate does; None in the same cases."""
     pairs: int
+    """All pairs of the cell, with a label or without."""
     positives: int
+    """Pairs with a positive label."""
     negatives: int
+    """Pairs with a negative label."""
 
     @property
     def labelled(self) -> int:
@@ -101,13 +110,12 @@ class LabelledCell:
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """The pairs by cell and label of an output: pairs old enough for a label, and `young` ones.
-
-    The labels of young pairs do not count yet: the ones that come early may be a selection.
-    """
+    """Which pairs have a label: by the side that answered, the alarms of both sides, and age."""
 
     old: tuple[LabelledCell, ...]
+    """Pairs old enough for a label."""
     young: tuple[LabelledCell, ...]
+    """Pairs that are not: their labels do not count yet, since early ones may be a selection."""
     coverage: Mapping[str, Count]
     """By served side, the labelled pairs of all pairs old enough for a label."""
     coverage_p: float | None
@@ -138,18 +146,20 @@ CHI_SQUARE: Final = 3.841458820694124
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The candidate's threshold at which it raises as many alarms as the primary.
-
-    `low` and `high` are its 95 % interval; recall and precision at it are None without labels.
-    """
+    """The candidate's threshold at which it raises as many alarms as the primary."""
 
     threshold: float
+    """The candidate's threshold."""
     low: float
+    """Lower end of its 95 % interval."""
     high: float
+    """Upper end of its 95 % interval."""
     alarms: Paired
     """At the offered threshold."""
     recall: Count | None
+    """The candidate's recall at the threshold; None without labels."""
     precision: Count | None
+    """The candidate's precision at the threshold; None without labels."""
 
     @property
     def is_alike(self) -> bool:

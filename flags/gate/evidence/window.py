@@ -9,7 +9,9 @@ class Gap:
     """A time without pairs."""
 
     begin: datetime
+    """Time of the last pair before it, or when the step began."""
     end: datetime
+    """Time of the first pair after it, or when the evidence was taken."""
 
     @property
     def seconds(self) -> float:

@@ -26,5 +26,5 @@ def read_webhook(
         alarm.source,
         now,
         answer=cast(Literal["pass", "hold", "rollback"], decision),
-        said=quoted(document.get("reason") or ""),
+        reason=quoted(document.get("reason") or ""),
     )

@@ -7,14 +7,14 @@ from typing import Any, Final
 
 from flags.errors import AnswerUnreadableError
 from flags.pairing.extract import Extract, extractor, read_value
-from flags.pairing.kinds.kind import Column, Reader, Sameness, Value
+from flags.pairing.kinds.kind import Column, Equality, Reader, Value
 
 CLASS: Final = "class"
 TOP: Final = "top"
 COLUMNS: Final[dict[str, Column]] = {CLASS: "word", TOP: "word"}
 """The class, and the likeliest classes in descending order, each between bars: `|cat|dog|fox|`."""
 
-SAMENESS: Final = Sameness("class", exact=CLASS, normal=CLASS)
+EQUALITY: Final = Equality("class", exact=CLASS, normal=CLASS)
 
 MAX_CHARACTERS: Final = 128
 """Longest name of a class; a longer string is a text."""

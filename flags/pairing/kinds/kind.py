@@ -17,7 +17,7 @@ Reader = Callable[[Any], Mapping[str, Value]]
 
 
 @dataclass(frozen=True, slots=True)
-class Sameness:
+class Equality:
     """How answers of a kind are compared for equality: by which recorded columns."""
 
     of: str
@@ -34,7 +34,7 @@ class Sameness:
 class Kind(Protocol):
     """The declaration of one output that is not a number.
 
-    The module of a kind has `COLUMNS`, the types of its columns by name, and `SAMENESS`, which is
+    The module of a kind has `COLUMNS`, the types of its columns by name, and `EQUALITY`, which is
     None if two sides hardly ever give the same answer. A column is recorded as the attribute
     `migration.<side>.<column>.<output>`, and read as `<side>_<column>.<output>`.
     """

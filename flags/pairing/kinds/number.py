@@ -9,7 +9,7 @@ from flags.pairing.kinds.kind import Column
 COLUMNS: Final[dict[str, Column]] = {}
 """Numbers have no columns besides those of scores."""
 
-SAMENESS: Final = None
+EQUALITY: Final = None
 """Two numbers are hardly ever equal; their difference is compared instead."""
 
 

@@ -9,14 +9,14 @@ from uuid import UUID
 
 from flags.errors import AnswerUnreadableError, ReadingError
 from flags.pairing.extract import Extract, extractor, read_value
-from flags.pairing.kinds.kind import Column, Reader, Sameness, Value
+from flags.pairing.kinds.kind import Column, Equality, Reader, Value
 
 RANKING: Final = "ranking"
 GROUPS: Final = "groups"
 COLUMNS: Final[dict[str, Column]] = {RANKING: "text", GROUPS: "word"}
 """The ids in their order, each between bars: `|17|4|`, and their groups: `|shoes||hats|`."""
 
-SAMENESS: Final = Sameness(
+EQUALITY: Final = Equality(
     "ranking", RANKING, RANKING, shown_by="labels show which items are relevant"
 )
 

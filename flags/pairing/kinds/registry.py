@@ -4,7 +4,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Final
 
-from flags.pairing.kinds.kind import Column, Sameness
+from flags.pairing.kinds.kind import Column, Equality
 
 KINDS: Final = ("number", "category", "ranking", "text")
 """The kinds besides `score`, a number with a threshold, which has modules for alarms instead."""
@@ -21,7 +21,7 @@ def columns() -> dict[str, Column]:
     return {name: column for module in modules for name, column in module.COLUMNS.items()}
 
 
-def samenesses() -> tuple[Sameness, ...]:
-    """Return the `SAMENESS` of each kind that has one."""
+def equalities() -> tuple[Equality, ...]:
+    """Return the `EQUALITY` of each kind that has one."""
     modules = layer("flags.pairing.kinds").values()
-    return tuple(module.SAMENESS for module in modules if module.SAMENESS is not None)
+    return tuple(module.EQUALITY for module in modules if module.EQUALITY is not None)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from flags.errors import AnswerUnreadableError, ReadingError
 from flags.pairing.extract import Extract, extractor, read_value
-from flags.pairing.kinds.kind import Column, Reader, Sameness, Value
+from flags.pairing.kinds.kind import Column, Equality, Reader, Value
 from flags.pairing.kinds.text_rules import Format
 
 TEXT: Final = "text"
@@ -25,7 +25,7 @@ or lacks the format. Each process keys its digests anew: only digests of one pai
 so a text cannot be found by guessing.
 """
 
-SAMENESS: Final = Sameness("text", EXACT, NORMAL, shown_by="preferences show which text is better")
+EQUALITY: Final = Equality("text", EXACT, NORMAL, shown_by="preferences show which text is better")
 
 REFUSAL: Final = "refusal"
 EMPTY: Final = "empty"

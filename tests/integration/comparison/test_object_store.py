@@ -130,7 +130,7 @@ def test_compare_and_load_pairs_take_the_url_of_a_store(tmp_path: Path, place: s
     assert found.verdict.decision == "ADVANCE"
     there = json.loads(run(compare_command, place, "--json", "-").stdout)
     here = json.loads(run(compare_command, pairs.folder, "--json", "-").stdout)
-    assert there["alike"] == here["alike"]
+    assert there["equal_answers"] == here["equal_answers"]
 
 
 # --- compacting -----------------------------------------------------------------------------------

@@ -92,7 +92,14 @@ def test_click_house_gives_the_counts_of_duck_db(folder: Path) -> None:
         first = counted(here[0], here[1], plan)
         second = counted(theirs.table("drawn"), theirs.table("drawn_outcomes"), plan)
         pd.testing.assert_frame_equal(first.cells, second.cells, obj=name)
-        for figure in ("used", "without_pair", "outside", "young", "units", "mixed"):
+        for figure in (
+            "used",
+            "without_pair",
+            "outside_period",
+            "young_requests",
+            "units",
+            "mixed",
+        ):
             assert getattr(first, figure) == getattr(second, figure), (name, figure)
         assert len(first.cells) > 10
 

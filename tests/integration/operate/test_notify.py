@@ -49,11 +49,11 @@ class Told:
         self.restart()
 
     def restart(self) -> None:
-        at_most = self.settings.get("at_most", 20)
+        max_per_hour = self.settings.get("max_per_hour", 20)
         keys = ("deliver", "max_wait")
         more = {key: self.settings[key] for key in keys if key in self.settings}
         self.notifier = Notifier(
-            NotifyPlan(urls=self.urls, at_most=at_most),
+            NotifyPlan(urls=self.urls, max_per_hour=max_per_hour),
             self.settings.get("environment", {}),
             SentMessagesFile(self.folder / "told.json"),
             self.warnings.append,
@@ -193,7 +193,7 @@ def test_an_address_that_cannot_be_is_a_warning_that_names_it(
 def test_only_so_many_messages_an_hour_but_each_change_of_the_flag(
     receiver: Receiver, tmp_path: Path
 ) -> None:
-    told = Told(tmp_path, receiver.url, at_most=2)
+    told = Told(tmp_path, receiver.url, max_per_hour=2)
     flapping = ("HOLD", "ADVANCE", "HOLD", "ADVANCE", "HOLD", "ADVANCE")
     for number, verdict in enumerate(flapping):
         told.tell(news(verdict, moved=1), NOW + timedelta(minutes=number))

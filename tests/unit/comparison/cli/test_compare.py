@@ -183,7 +183,7 @@ class TestJson:
             "left_out",
             "outputs",
             "agreement",
-            "alike",
+            "equal_answers",
             "conclusion",
             "evidence",  # for the threshold that is offered
         ]

@@ -106,7 +106,7 @@ def test_a_firing_alarm_holds_what_the_pairs_alone_would_let_go(pairs: Path) -> 
     evidence, judgement = PairsJudge(pairs, ask_alarms=firing).judged(plan, begun, LAST)
     assert judgement.verdict.decision is Decision.HOLD
     assert judgement.verdict.reasons == ("operational alarm freeze: answers hold",)
-    assert [each.looks for each in evidence.operational[0].periods] == [1]
+    assert [each.looks for each in evidence.operational_alarms[0].periods] == [1]
 
 
 def test_without_any_pair_a_lasting_alarm_still_rolls_back(tmp_path: Path) -> None:

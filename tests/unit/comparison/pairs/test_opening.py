@@ -163,9 +163,9 @@ def test_negative_durations_are_noted(tmp_path: Path) -> None:
     file.start()
     file.write(file.span(changes={"migration.primary.duration": -0.5}))
     file.pair()
-    assert read_pairs(tmp_path / "pairs").accounting.negative == 1
+    assert read_pairs(tmp_path / "pairs").accounting.negative_durations == 1
     compact(tmp_path / "pairs", tmp_path / "into")
-    assert read_pairs(tmp_path / "into").accounting.negative == 1
+    assert read_pairs(tmp_path / "into").accounting.negative_durations == 1
 
 
 def recorded(folder: Path, pairs: int = 3000) -> Path:

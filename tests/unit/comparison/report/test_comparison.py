@@ -119,7 +119,7 @@ def test_the_command_prints_the_same_object(found: Comparison, places: Path) -> 
     for each in (printed, here):
         each["evidence"]["window"].pop("until")
         each["evidence"]["window"].pop("gaps")
-        for name in ("checks", "reasons", "next", "following"):  # ages in them go on
+        for name in ("checks", "reasons", "next_step", "what_happens_next"):  # ages in them go on
             each.pop(name)
     assert printed == here
 

@@ -37,10 +37,12 @@ def judged(decision: Decision, *checks: Check) -> Judgement:
 def test_a_hold_names_the_checks_to_fix_and_the_checks_not_decided_yet() -> None:
     checks = (
         check("capacity", outcome=Outcome.FAIL),
-        check("alarm_ratio", needed=12_000),
+        check("alarm_ratio", more_needed=12_000),
         check("segment_alarm_ratio", segment="a=b"),
         check("segment_alarm_ratio", segment="a=c"),
-        check("no_alarm_ratio", beyond=True),  # more pairs will not show that it is within
+        check(
+            "no_alarm_ratio", beyond_advance_limit=True
+        ),  # more pairs will not show that it is within
         check("latency_p50", outcome=Outcome.PASS),
     )
     said = headline(realistic(2_000), judged(Decision.HOLD, *checks))
@@ -72,7 +74,7 @@ def test_an_advance_says_how_long_the_next_step_is_held() -> None:
 )
 def test_a_forecast_says_how_long_it_takes_as_one_says_it(days: float, said: str) -> None:
     expected = NOW + days * DAY
-    following = NextStep("ramp, 50 %", 50, NOW, expected, approval=False)
+    following = NextStep("ramp, 50 %", 50, NOW, expected, needs_approval=False)
     assert said == about(days * 86_400)
     assert forecast(following, NOW) == (
         f"ramp, 50 %, expected in {said} ({expected:%Y-%m-%d %H:%M} UTC) at the present rate"
@@ -80,7 +82,7 @@ def test_a_forecast_says_how_long_it_takes_as_one_says_it(days: float, said: str
 
 
 def test_a_step_that_needs_more_than_time_has_no_expected_time() -> None:
-    following = NextStep("ramp, 50 %", 50, NOW, None, approval=True)
+    following = NextStep("ramp, 50 %", 50, NOW, None, needs_approval=True)
     assert forecast(following, NOW) == ("ramp, 50 %, with approval, once what is missing is there")
     later = replace(following, not_before=NOW + DAY)
     assert forecast(later, NOW) == "ramp, 50 %, with approval, not before 2026-12-01 00:00 UTC"
@@ -109,9 +111,9 @@ def test_each_check_has_its_limits_to_advance_and_to_roll_back(
     assert found == (advance, rollback)
 
 
-def test_a_limit_that_holds_both_ways_is_written_as_a_range() -> None:
-    assert Limit(1.25, both_ways=True).text(ratio) == "0.80 to 1.25"
-    assert Limit(0.8, both_ways=True).text(ratio) == "0.80 to 1.25"
+def test_a_two_sided_limit_is_written_as_a_range() -> None:
+    assert Limit(1.25, two_sided=True).text(ratio) == "0.80 to 1.25"
+    assert Limit(0.8, two_sided=True).text(ratio) == "0.80 to 1.25"
     assert Limit(-0.05).text(signed) == "-0.0500"
 
 

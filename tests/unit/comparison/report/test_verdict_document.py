@@ -81,8 +81,8 @@ def test_a_document_holds_the_verdict_the_checks_and_the_evidence() -> None:
         "reasons",
         "checks",
         "limits",
-        "next",
-        "following",
+        "next_step",
+        "what_happens_next",
         "steps",
         "error_rate",
         "version",
@@ -105,8 +105,8 @@ def test_a_document_has_the_limits_and_next_steps_that_the_terminal_prints() -> 
     console = Console(file=StringIO(), width=400, force_terminal=False)
     print_verdict(found, judgement, console)
     printed = " ".join(console.file.getvalue().split())
-    assert document["following"]
-    for each in document["following"]:
+    assert document["what_happens_next"]
+    for each in document["what_happens_next"]:
         assert " ".join(each.split()) in printed
     for check, limits in zip(judgement.verdict.checks, document["limits"], strict=True):
         written = write_check(check, judgement, found)
@@ -114,7 +114,7 @@ def test_a_document_has_the_limits_and_next_steps_that_the_terminal_prints() -> 
         assert (written.rollback == "-") == (limits["rollback"] is None)
         if check.name == "alarm_ratio":
             gate = PLAYBOOK.gate_of(STEP, output=check.output, segment=None)
-            assert (limits["advance"], limits["both_ways"]) == (gate.advance.alarm_ratio, True)
+            assert (limits["advance"], limits["two_sided"]) == (gate.advance.alarm_ratio, True)
             assert f"{limits['rollback']:g}" in written.rollback
 
 

@@ -140,7 +140,7 @@ def test_workers_that_differ_are_seen_without_unleash_too() -> None:
         (unleash(10, stickiness="userId"), worker_flag(rollout=10.0), False),
         (unleash(10), worker_flag(enabled=None, rollout=None, stickiness=None), False),
         (unleash(None), worker_flag(rollout=None), None),
-        (unleash(10), worker_flag(provider="other", enabled=None, tells=False), None),
+        (unleash(10), worker_flag(provider="other", enabled=None, shows_flag=False), None),
     ],
 )
 def test_a_worker_follows_if_requests_fare_as_unleash_has_it(
@@ -449,7 +449,7 @@ def test_the_last_verdict_says_what_the_step_waits_for() -> None:
 )
 def test_the_progress_is_the_share_of_the_hold_that_is_over(passed: timedelta, line: str) -> None:
     began = NOON - passed
-    upcoming = Upcoming("ramp, 50 %", began, began + timedelta(days=1), approval=False)
+    upcoming = Upcoming("ramp, 50 %", began, began + timedelta(days=1), needs_approval=False)
     found = replace(MigrationStatus.of(FLAG, unleash=unleash()), upcoming=upcoming)
     assert any(each.startswith(line) for each in printed(found))
 

@@ -358,10 +358,10 @@ def test_the_number_of_pairs_that_are_still_needed_is_about_right() -> None:
     few = Paired(80, 20, 20, 19_880)
     reason = check(verdict(evidence(output(few), pairs=20_000)), "alarm_ratio")
     assert reason.outcome is Outcome.INCONCLUSIVE
-    assert reason.needed is not None
-    assert f": about {reason.needed:,} more pairs needed at the present rates" in reason.reason
+    assert reason.more_needed is not None
+    assert f": about {reason.more_needed:,} more pairs needed at the present rates" in reason.reason
     for factor, outcome in ((0.9, Outcome.INCONCLUSIVE), (1.1, Outcome.PASS)):
-        more = (20_000 + factor * reason.needed) / 20_000
+        more = (20_000 + factor * reason.more_needed) / 20_000
         counts = (round(more * each) for each in (few.both, 20, 20, few.neither))
         table = Paired(*counts)
         then = verdict(evidence(output(table), pairs=table.pairs))
@@ -370,7 +370,7 @@ def test_the_number_of_pairs_that_are_still_needed_is_about_right() -> None:
 
 def test_a_check_that_more_pairs_will_not_decide_says_so() -> None:
     alarms = check(verdict(evidence(output(Paired(90, 10, 30, 9_870)))), "alarm_ratio")
-    assert alarms.needed is None
+    assert alarms.more_needed is None
     assert alarms.reason.endswith("more pairs at these rates will not bring it within the limit")
 
 
@@ -387,7 +387,7 @@ def test_what_a_thousand_times_the_pairs_would_not_show_has_no_number(
 ) -> None:
     """A loss of 5.04 points needed 93 million more labels, 77 years, to be beyond a limit of 5."""
     found = check(verdict(evidence(output(alarms))), "alarm_ratio")
-    assert found.needed is None
+    assert found.more_needed is None
     assert found.reason.endswith(ends)
 
 
@@ -397,11 +397,11 @@ def test_a_failure_that_is_not_shown_yet_says_when_it_will_be() -> None:
         "alarm rate 2.00x primary's, limit 1.10x (95 % CI 1.21 to 3.92, n=5,000): surely beyond "
         "it, not yet beyond the rollback limit 1.25x, which about 3,400 more pairs would show"
     )
-    assert alarms.needed is None
+    assert alarms.more_needed is None
     far = check(verdict(evidence(output(Paired(8, 2, 8, 4_982)))), "alarm_ratio")
     assert ": beyond the rollback limit 1.25x so far, which about " in far.reason
     assert far.reason.endswith(" more pairs would show")
-    assert far.needed is None
+    assert far.more_needed is None
 
 
 def test_an_interval_that_is_beyond_the_rollback_limit_says_at_which_level_it_is_not() -> None:
@@ -728,7 +728,7 @@ def test_no_projection_is_made_for_segments_that_need_not_pass() -> None:
     many = [segment(f"s{index}", Paired(3, 1, 2, 100)) for index in range(300)]
     found = verdict(evidence(output(segments=many)))
     assert sum(each.name == "segment_alarm_ratio" for each in found.checks) == 300
-    assert all(each.needed is None for each in found.checks if each.segment)
+    assert all(each.more_needed is None for each in found.checks if each.segment)
 
 
 # --- units, agreement, distribution -----------------------------------------------------------
@@ -895,7 +895,7 @@ def test_what_few_units_do_not_show_is_not_shown_by_more_of_their_requests() -> 
     """Five tenants that send more requests are five tenants."""
     found = verdict(at(CANARY_5, health={"by_unit": by_unit(Count(0, 5))}), CANARY_5)
     failures = check(found, "failure_rate")
-    assert (failures.outcome, failures.needed) == (Outcome.INCONCLUSIVE, None)
+    assert (failures.outcome, failures.more_needed) == (Outcome.INCONCLUSIVE, None)
     assert failures.reason.endswith(
         "units=5): about 2,800 more units needed, and not more requests of the same"
     )

@@ -42,7 +42,9 @@ def coming(
 
 def test_with_all_shown_it_is_expected_when_the_hold_is_over() -> None:
     found = coming(held=12 * HOUR)
-    assert found == NextStep("ramp, 50 %", 50, SINCE + 48 * HOUR, SINCE + 48 * HOUR, approval=False)
+    assert found == NextStep(
+        "ramp, 50 %", 50, SINCE + 48 * HOUR, SINCE + 48 * HOUR, needs_approval=False
+    )
 
 
 def test_after_the_hold_it_is_expected_now() -> None:
@@ -98,7 +100,7 @@ def test_a_firing_alarm_puts_it_off_for_nobody_knows_how_long() -> None:
     found = coming(
         plan=plan,
         held=HOUR,
-        operational=[OperationalAlarmHistory("freeze", "webhook: x", (period,))],
+        operational_alarms=[OperationalAlarmHistory("freeze", "webhook: x", (period,))],
     )
     assert found is not None
     assert found.expected is None
@@ -109,7 +111,7 @@ ALARMS = {"freeze": {"webhook": "https://change.example"}}
 
 def test_the_approval_is_that_of_a_change_of_the_flag() -> None:
     steps = (CANARY, RAMP, LAST_RAMP)
-    approvals = [found.approval for step in steps if (found := coming(step=step))]
+    approvals = [found.needs_approval for step in steps if (found := coming(step=step))]
     assert approvals == [False, True, False]
 
 

@@ -52,7 +52,7 @@ def payload(value: Any) -> dict[str, Any]:
 
 def test_a_worker_sees_the_flag_as_its_source_has_it(look: Look, flags_file: FlagsOnDisk) -> None:
     seen = look()
-    assert (seen.provider, seen.state, seen.tells) == ("unleash", "ready", True)
+    assert (seen.provider, seen.state, seen.shows_flag) == ("unleash", "ready", True)
     assert (seen.enabled, seen.rollout, seen.stickiness) == (True, 25.0, "requestId")
     assert seen.source == str(flags_file.path)
     assert seen.age_seconds is not None
@@ -90,7 +90,7 @@ def test_a_worker_without_flags_says_so(tmp_path: Path) -> None:
 def test_a_provider_that_is_not_ours_tells_its_state_only() -> None:
     api.set_provider_and_wait(InMemoryProvider({}), domain=DOMAIN)
     seen = FlagReader("flag", api.get_client(DOMAIN), [], None)()
-    assert seen == WorkerFlag("flag", "In-Memory Provider", "ready", tells=False)
+    assert seen == WorkerFlag("flag", "In-Memory Provider", "ready", shows_flag=False)
 
 
 @pytest.mark.parametrize(

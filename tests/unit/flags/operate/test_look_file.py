@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 29, 21, tzinfo=UTC)
 VALUE = SeriesValue(250.0, '{team="fraud"}')
 READINGS = (
     AlarmReading("queue", "prometheus: queue", NOW, VALUE, VALUE),
-    AlarmReading("freeze", "webhook: x", NOW, answer="hold", said="until Monday"),
+    AlarmReading("freeze", "webhook: x", NOW, answer="hold", reason="until Monday"),
     AlarmReading("paging", "alertmanager: a=b", NOW, problem="it is down"),
     AlarmReading("huge", "prometheus: 1/0", NOW, VALUE, SeriesValue(1.7976931348623157e308, "")),
 )

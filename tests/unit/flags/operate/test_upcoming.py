@@ -23,16 +23,18 @@ def upcoming(scene: Scene, playbook: Playbook = PLAYBOOK) -> Upcoming | None:
 
 
 def test_the_next_step_comes_when_the_hold_of_the_present_one_is_over(scene: Scene) -> None:
-    assert upcoming(scene) == Upcoming("canary, 5 %", SINCE, SINCE + HOLD, approval=False)
+    assert upcoming(scene) == Upcoming("canary, 5 %", SINCE, SINCE + HOLD, needs_approval=False)
     scene.wait(HOLD / 2)
     scene.flag.slide(HUMAN, 10)
     moved = SINCE + HOLD / 2
-    assert upcoming(scene) == Upcoming("ramp, 100 %", moved, moved + HOLD, approval=False)
+    assert upcoming(scene) == Upcoming("ramp, 100 %", moved, moved + HOLD, needs_approval=False)
 
 
 def test_ramp_and_deprecation_follow_one_another_at_the_same_rollout(scene: Scene) -> None:
     scene.flag.slide(HUMAN, 100)
-    assert upcoming(scene) == Upcoming("deprecation, 100 %", SINCE, SINCE + HOLD, approval=False)
+    assert upcoming(scene) == Upcoming(
+        "deprecation, 100 %", SINCE, SINCE + HOLD, needs_approval=False
+    )
     scene.wait(HOLD + timedelta(minutes=1))
     assert upcoming(scene) is None
 

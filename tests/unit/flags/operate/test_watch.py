@@ -70,9 +70,9 @@ def test_one_that_is_silent_is_named_as_such(watched: Answers) -> None:
     assert found.missing[0].endswith("is silent for 30 s")
 
 
-def test_one_whose_provider_does_not_tell_cannot_confirm(watched: Answers) -> None:
-    found = watched(workers(worker_state("w1", flag=worker_flag(enabled=None, tells=False))))
-    assert "does not tell" in found.missing[0]
+def test_one_whose_provider_does_not_show_the_flag_cannot_confirm(watched: Answers) -> None:
+    found = watched(workers(worker_state("w1", flag=worker_flag(enabled=None, shows_flag=False))))
+    assert "does not show the flag" in found.missing[0]
 
 
 def test_workers_of_another_environment_are_not_waited_for(

@@ -66,7 +66,7 @@ def test_every_playbook_of_the_project_fits_the_schema_that_it_names() -> None:
         "outcomes: {complaint: , money: {kind: continuous, by: unit, cap: 3, cut_off: 1.5h}}",
         "alarms: {queue: {prometheus: up, hold: {above: 3}, lasting: 1m, empty: pass}}",
         "steps: [{stage: shadow, rollout: 0, hold: 7d, approval: required}]",
-        "notify: {urls: ['${X}'], at_most: 3}",
+        "notify: {urls: ['${X}'], max_per_hour: 3}",
     ],
 )
 def test_the_schema_accepts_what_the_playbook_accepts(text: str) -> None:

@@ -97,7 +97,7 @@ def test_four_lines_say_where_the_migration_stands(pairs: Path) -> None:
             worker_flag(enabled=None, rollout=None),
             "not there, from http://127.0.0.1:4242/api: the primary answers",
         ),
-        (replace(worker_flag(), tells=False), "decided by the provider unleash"),
+        (replace(worker_flag(), shows_flag=False), "decided by the provider unleash"),
     ],
 )
 def test_the_flag_is_told_as_the_worker_sees_it(pairs: Path, seen: WorkerFlag, words: str) -> None:

@@ -323,7 +323,7 @@ def test_operational_alarms_are_drawn_over_the_window_and_their_words_escaped() 
         for n, state in enumerate(AlarmState)
     )
     alarms = (OperationalAlarmHistory("<i>queue", "prometheus: a < b", periods), NOT_ASKED)
-    text = render(replace(found, operational=alarms), None)
+    text = render(replace(found, operational_alarms=alarms), None)
     elements = Elements(text)
     assert not elements.open
     assert {"b", "i"}.isdisjoint(tag for tag, _ in elements.tags)
@@ -351,7 +351,7 @@ def outcomes() -> tuple[OutcomeMetric, ...]:
         for n in range(1, 12)
     )
     shown = OutcomeMetric(
-        HOSTILE[0], "unit", cells, 1_130, young=12, novelty=ages, over_time=over_time
+        HOSTILE[0], "unit", cells, 1_130, young_requests=12, novelty=ages, over_time=over_time
     )
     return shown, OutcomeMetric("refused", "unit", (), obstacle="<b>refused</b>: because")
 

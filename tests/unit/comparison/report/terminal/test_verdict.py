@@ -172,7 +172,7 @@ def test_an_outcome_is_printed_with_both_arms_and_its_ratios() -> None:
         OutcomeCell(True, 0.5, False, 0.0, 0.0, 880),
     )
     file = io.StringIO()
-    metric = OutcomeMetric("complaint", "request", cells, outcomes=220, young=7)
+    metric = OutcomeMetric("complaint", "request", cells, outcomes=220, young_requests=7)
     refused = OutcomeMetric("returns", "unit", (), obstacle="refused: because")
     found = replace(realistic(2_000), outcomes=(metric, refused))
     print_outcomes(found, Console(file=file, width=100, highlight=False))

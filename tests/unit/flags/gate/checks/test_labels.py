@@ -422,7 +422,7 @@ def test_the_hold_of_young_labels_ends_with_more_of_them_or_with_old_ones() -> N
     young = labelling(caught=few, young=True).young
     alone = at(SHADOW, quality=None, labelling=labelling(caught=few, young=True))
     one = check(verdict(alone, SHADOW), "young_labels")
-    assert (one.outcome, one.needed is not None) == (Outcome.INCONCLUSIVE, True)
+    assert (one.outcome, one.more_needed is not None) == (Outcome.INCONCLUSIVE, True)
     assert one.reason.endswith("at the present rates; or wait until these count")
     assert isinstance(kept["labelling"], Labelling)
     both = at(SHADOW, **{**kept, "labelling": replace(kept["labelling"], young=young)})

@@ -42,7 +42,11 @@ def test_without_bursts_it_fails() -> None:
 
 def test_bursts_without_a_unit_hold_and_ask_for_one() -> None:
     check = answer(answers(clusters={"refusal": 7.3, "length": 1.0}))
-    assert (check.outcome, check.beyond, check.required) == (Outcome.INCONCLUSIVE, True, True)
+    assert (check.outcome, check.beyond_advance_limit, check.required) == (
+        Outcome.INCONCLUSIVE,
+        True,
+        True,
+    )
     assert check.reason.endswith(
         ", but differences come in bursts of alike requests (design effect 7.3) and no pair names "
         "a unit, without which requests roll nothing back: `migrate(unit=...)` names it"
@@ -51,7 +55,11 @@ def test_bursts_without_a_unit_hold_and_ask_for_one() -> None:
 
 def test_few_minutes_hold_however_many_requests_they_have() -> None:
     check = answer(answers(minutes=FEW_MINUTES))
-    assert (check.outcome, check.beyond, check.required) == (Outcome.INCONCLUSIVE, True, True)
+    assert (check.outcome, check.beyond_advance_limit, check.required) == (
+        Outcome.INCONCLUSIVE,
+        True,
+        True,
+    )
     assert "each minute counted once does not show it, and no pair names a unit" in check.reason
 
 

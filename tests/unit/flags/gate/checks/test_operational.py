@@ -55,7 +55,7 @@ def seen(values: Sequence[float | str | None], every: timedelta = MINUTE, **chan
 def judged(values: Sequence[float | str | None], rollout: int = 50, **changes: Any) -> Verdict:
     plan = playbook(**changes)
     alarms = seen(values, **changes)
-    return decide(evidence(rollout=rollout, operational=alarms), plan, step(plan, rollout))
+    return decide(evidence(rollout=rollout, operational_alarms=alarms), plan, step(plan, rollout))
 
 
 def check(verdict: Verdict) -> tuple[Outcome, bool]:
@@ -95,7 +95,7 @@ def test_the_rollback_limit_rolls_back_after_so_many_looks_in_a_row() -> None:
 def test_it_comes_first_among_the_reasons_where_others_roll_back_too() -> None:
     plan = playbook()
     worse = output(Paired(1_900, 100, 2_100, PAIRS - 4_100))
-    taken = evidence(worse, rollout=50, operational=seen([250, 250, 250]))
+    taken = evidence(worse, rollout=50, operational_alarms=seen([250, 250, 250]))
     verdict = decide(taken, plan, step(plan, 50))
     assert verdict.decision is Decision.ROLLBACK
     assert verdict.reasons[0].startswith("operational alarm queue")
@@ -105,7 +105,7 @@ def test_it_comes_first_among_the_reasons_where_others_roll_back_too() -> None:
 def test_a_row_must_last_too() -> None:
     looks = seen([250] * 10, every=timedelta(seconds=10))
     plan = playbook()
-    verdict = decide(evidence(rollout=50, operational=looks), plan, step(plan, 50))
+    verdict = decide(evidence(rollout=50, operational_alarms=looks), plan, step(plan, 50))
     assert verdict.decision is Decision.HOLD
     assert "at 10 looks in a row within 90s; 3 looks and 2m roll back" in verdict.reasons[0]
 

@@ -121,11 +121,11 @@ def test_too_few_events_hold_and_say_how_many_more_requests_are_needed() -> None
     ("changes", "said"),
     [
         ({"obstacle": "refused: because"}, "complaint: refused: because"),
-        ({"cells": (), "young": 12_000}, "no requests are old enough yet"),
+        ({"cells": (), "young_requests": 12_000}, "no requests are old enough yet"),
         ({"mixed": Count(200, 10_000)}, "2 % of 10,000 units saw both sides"),
         ({"lost": 100}, "100 of 2,100 tracked outcomes never arrived"),
         (
-            {"used": 1_000, "outside": 1_000, "early": 900},
+            {"used": 1_000, "outside_period": 1_000, "early": 900},
             "900 of 2,000 outcomes are dated before their request, limit 5 %, and do not count: "
             "are the times of another time zone?",
         ),
@@ -138,7 +138,7 @@ def test_what_cannot_be_trusted_holds(changes: dict[str, Any], said: str) -> Non
 
 
 def test_an_outcome_or_two_before_their_request_are_a_clock_that_is_behind() -> None:
-    found = judged(at(10, metric(used=1_990, outside=10, early=10)))
+    found = judged(at(10, metric(used=1_990, outside_period=10, early=10)))
     assert "outcome_times" not in checks(found)
 
 

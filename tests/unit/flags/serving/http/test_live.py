@@ -166,18 +166,21 @@ def test_firing_alarms_and_the_next_step_are_those_of_the_last_verdict(
     def check(outcome: str, name: str = NAME) -> dict[str, Any]:
         return {"name": name, "outcome": outcome, "reason": f"it {outcome}s", "subject": "queue"}
 
-    coming = {"name": "ramp, 50 %", "rollout": 50, "not_before": NOW, "approval": True}
+    coming = {"name": "ramp, 50 %", "rollout": 50, "not_before": NOW, "needs_approval": True}
     verdict = {"flag": FLAG, "step": "canary, 10 %", "decision": "HOLD", "reasons": []}
     checks = [check("pass"), check("fail"), check("inconclusive"), check("fail", "pairs")]
     path = place(tmp_path)
-    path.write_bytes(orjson.dumps({**verdict, "checks": checks, "next": coming}))
+    path.write_bytes(orjson.dumps({**verdict, "checks": checks, "next_step": coming}))
     found = live(client)["verdict"]
     assert found["firing"] == [
         {"name": "queue", "reason": "it fails", "is_known": True},
         {"name": "queue", "reason": "it inconclusives", "is_known": False},
     ]
-    assert (found["next"]["name"], found["next"]["approval"]) == ("ramp, 50 %", True)
-    assert datetime.fromisoformat(found["next"]["not_before"]) == NOW
+    assert (found["next_step"]["name"], found["next_step"]["needs_approval"]) == (
+        "ramp, 50 %",
+        True,
+    )
+    assert datetime.fromisoformat(found["next_step"]["not_before"]) == NOW
     assert "checks" not in found
 
 
@@ -190,7 +193,7 @@ def test_what_the_gate_writes_is_what_the_page_reads(client: Client, tmp_path: P
     place(tmp_path).write_bytes(VerdictDocument.of(taken, judgement).json())
     found = live(client)["verdict"]
     assert [each["name"] for each in found["firing"]] == ["freeze"]
-    assert found["next"]["name"] == "ramp, 50 %"
+    assert found["next_step"]["name"] == "ramp, 50 %"
 
 
 def test_no_answer_holds_a_secret(client: Client, registry: WorkerRegistry) -> None:

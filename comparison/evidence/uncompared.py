@@ -8,6 +8,7 @@ import pandas as pd
 from comparison.counts.tables import OutputAggregates
 from comparison.evidence.alarms import sum_alarms
 from comparison.pairs.sides import SIDES
+from flags.gate.blocks import total
 from flags.gate.evidence import Count, Paired
 
 
@@ -35,8 +36,8 @@ def uncompared(output: OutputAggregates, alarms: Paired | None) -> Uncompared | 
     left_out = int(table["n"].sum())
     return Uncompared(
         Count(left_out, known.pairs + left_out),
-        lowest=_added(known, _filled(table, primary=True, candidate=False)),
-        highest=_added(known, _filled(table, primary=False, candidate=True)),
+        lowest=total((known, _filled(table, primary=True, candidate=False))),
+        highest=total((known, _filled(table, primary=False, candidate=True))),
         sides={side: int(table.loc[table[f"{side}_alarm"].isna(), "n"].sum()) for side in SIDES},
     )
 
@@ -46,12 +47,3 @@ def _filled(table: pd.DataFrame, *, primary: bool, candidate: bool) -> Paired:
     sides = {"primary_alarm": primary, "candidate_alarm": candidate}
     decided = {name: table[name].fillna(value).astype(bool) for name, value in sides.items()}
     return sum_alarms(table.assign(**decided))
-
-
-def _added(one: Paired, other: Paired) -> Paired:
-    return Paired(
-        one.both + other.both,
-        one.primary_only + other.primary_only,
-        one.candidate_only + other.candidate_only,
-        one.neither + other.neither,
-    )

@@ -176,9 +176,9 @@ def _counted(start: OutcomeMetric, counts: OutcomeCounts) -> OutcomeMetric:
         cells=outcome_cells(counts),
         used=counts.used,
         without_pair=counts.without_pair,
-        outside_period=counts.outside,
+        outside_period=counts.outside_period,
         early=counts.early,
-        young_requests=counts.young,
+        young_requests=counts.young_requests,
         mixed=mixed_units(counts),
         novelty=novelty(counts),
     )

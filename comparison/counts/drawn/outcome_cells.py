@@ -52,11 +52,11 @@ class OutcomeCounts:
     """Outcomes whose request or unit has no pair."""
     unknown_units: int = 0
     """Those of `without_pair` that name a unit and no request."""
-    outside: int = 0
+    outside_period: int = 0
     """Outcomes before the first request or after the cut-off."""
     early: int = 0
-    """Those of `outside` that are dated before their request."""
-    young: int = 0
+    """Those of `outside_period` that are dated before their request."""
+    young_requests: int = 0
     """Requests that are not old enough."""
     units: int = 0
     mixed: int = 0

@@ -73,9 +73,9 @@ def count_outcomes(
         used=row_count(inside),
         without_pair=_count_unknown_requests(outcomes, drawn.all_pairs) + unknown_units,
         unknown_units=unknown_units,
-        outside=row_count(matched.filter(~_.inside)),
+        outside_period=row_count(matched.filter(~_.inside)),
         early=row_count(matched.filter(_.early)) if plan.by == "request" else 0,
-        young=row_count(drawn.requests) - row_count(old),
+        young_requests=row_count(drawn.requests) - row_count(old),
         units=sizes.units,
         mixed=sizes.mixed,
     )
